@@ -1,0 +1,166 @@
+"""Commands on the bank's data: import, check, build, and the feature dictionary."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# What a command needs is imported when it runs: `--help` answers at once.
+
+app = typer.Typer()
+features_app = typer.Typer(no_args_is_help=True, help="The features computed for every customer.")
+app.add_typer(features_app, name="features", rich_help_panel="Data")
+
+TablesArgument = Annotated[
+    Path, typer.Argument(help="Folder of the contract's tables (Parquet or CSV), or a DuckDB database file.")
+]
+WorkspaceArgument = Annotated[Path, typer.Argument(help="Folder that keeps states, models, reports and lists.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file (TOML or YAML). Default: WORKSPACE/nextproduct.toml, if any."),
+]
+MappingOption = Annotated[
+    Path | None, typer.Option("--mapping", help="YAML file that maps the bank's own table and column names.")
+]
+
+
+class ImportFormat(StrEnum):
+    """Foreign formats that can be turned into the input contract."""
+
+    bruun = "bruun"
+    scf = "scf"
+    santander = "santander"
+
+
+@app.command("import", rich_help_panel="Data")
+def import_(
+    format_: Annotated[
+        ImportFormat,
+        typer.Argument(
+            metavar="FORMAT",
+            help="bruun: purchases of an insurer (RecSys 2022). scf: US Survey of Consumer Finances. "
+            "santander: Kaggle's train_ver2.csv.",
+        ),
+    ],
+    source: Annotated[Path, typer.Argument(help="The downloaded folder (bruun, scf) or file (santander).")],
+    tables: Annotated[Path, typer.Argument(help="New folder for the contract's tables.")],
+) -> None:
+    """Turn a known data set into the input contract.
+
+    Afterwards: nextproduct build TABLES WORKSPACE
+    """
+    from .progress import console, progress_bar
+    from .sources.importers import import_bruun, import_santander, import_scf
+
+    importers = {"bruun": import_bruun, "scf": import_scf, "santander": import_santander}
+    with progress_bar() as progress:
+        importers[format_.value](source, tables, progress)
+    console.print(f"Tables are in {tables}. Next: nextproduct build {tables} WORKSPACE")
+
+
+@app.command(rich_help_panel="Data")
+def check(
+    tables: TablesArgument,
+    mapping: MappingOption = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day after which facts lie in the future. Default: today."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check tables against the input contract: PASS, WARN or FAIL for each rule, with the remedy.
+
+    Ends with exit code 1 when a check fails.
+    """
+    from .build import BuildConfig
+    from .calendar import Calendar
+    from .checks import checks_table, run_checks
+    from .config import config_path, read_section
+    from .progress import report_console
+    from .sources.tables import BankTables
+
+    settings = read_section(config_path(config, None), "build", BuildConfig)
+    with BankTables.open(tables, mapping, memory_limit=settings.memory_limit, threads=settings.threads) as opened:
+        report = run_checks(opened, Calendar(settings.period), today=(as_of or datetime.now()).date())
+    report_console().print(checks_table(report))
+    if json_file is not None:
+        json_file.write_text(report.to_json(), encoding="utf-8")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Data")
+def build(
+    tables: TablesArgument,
+    workspace: WorkspaceArgument,
+    mapping: MappingOption = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Last day to look at; moved to the end of its period. Default: the period of the newest fact.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Build customer states from tables and put them into use.
+
+    The tables are checked first; a failed check, or an interruption, leaves the previous build in use.
+    """
+    from .build import BuildConfig, build_states
+    from .checks import Status
+    from .config import config_path, read_section
+    from .progress import console, progress_bar
+
+    settings = read_section(config_path(config, workspace), "build", BuildConfig)
+    with progress_bar() as progress:
+        outcome = build_states(
+            tables, workspace, settings, mapping=mapping, as_of=as_of.date() if as_of else None, progress=progress
+        )
+    manifest = outcome.states.manifest
+    console.print(
+        f"States {manifest.build_id}: {manifest.n_customers:,} customers, {manifest.n_accounts:,} accounts, "
+        f"{len(outcome.states.catalogue)} products, {f'as of {manifest.as_of}' if manifest.dated else 'undated'}."
+    )
+    if outcome.newest_fact and not as_of:
+        missing = (datetime.fromisoformat(manifest.as_of).date() - outcome.newest_fact).days
+        if missing > _DAYS_SHORT:
+            console.print(
+                f"[yellow]The newest fact is of {outcome.newest_fact}, {missing} days before the period's end: if the "
+                "period is not complete, build with --as-of the end of the one before.[/]"
+            )
+    warnings = outcome.checks.with_status(Status.WARN)
+    if warnings:
+        console.print(f"{len(warnings)} checks warn: nextproduct check {tables} explains them.")
+
+
+_DAYS_SHORT = 5  # a period whose last days are empty may not have ended when the tables were written
+
+
+@features_app.command("list")
+def list_features(
+    workspace: WorkspaceArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Print the feature dictionary: name, family, dtype and meaning of every feature of a workspace's states."""
+    from rich.table import Table
+
+    from .progress import report_console
+    from .states import current_states
+
+    dictionary = current_states(workspace).feature_set.dictionary()
+    if as_json:
+        typer.echo(json.dumps(dictionary, ensure_ascii=False, indent=1))
+        return
+    table = Table(title=f"{len(dictionary)} features")
+    for column in ("name", "family", "dtype", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in dictionary:
+        table.add_row(row["name"], row["family"], row["dtype"], row["meaning"])
+    report_console().print(table)

@@ -1,0 +1,243 @@
+"""Holdings through time, a 64-bit word for each customer-product pair.
+
+Bit k of a word is set when the product was held at the end of the period k before the newest. What became known
+late is kept beside the words, so the history can be seen as the bank saw it at any earlier date. What was held in the
+oldest period remembered counts as held ever before it, so a view of an earlier date has no add where memory ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numba
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .arrays import mapped
+from .calendar import HISTORY_BITS
+from .errors import BadInput
+
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ONE = np.uint64(1)
+
+
+@dataclass(frozen=True)
+class HoldingsHistory:
+    """A CSR matrix of history words, customers by products.
+
+    Attributes
+    ----------
+    n_products : columns
+    as_of_period : the period of bit 0
+    indptr : int64, shape (n_customers + 1,); where each customer's pairs begin
+    products : int16, shape (n_pairs,); column of each pair, ascending within a customer
+    words : uint64, shape (n_pairs,); held, from accounts recorded in the period in which they opened
+    opens : uint64, shape (n_pairs,); bit k: an account was opened in that period, whenever it was recorded
+    late_pairs : int64, shape (n_late,); ascending; the pair that a late account belongs to
+    late_periods : int32, shape (n_late,); the period in which it was recorded, from which on it is visible
+    late_words : uint64, shape (n_late,); the bits it adds
+    """
+
+    n_products: int
+    as_of_period: int
+    indptr: NDArray[np.int64]
+    products: NDArray[np.int16]
+    words: NDArray[np.uint64]
+    opens: NDArray[np.uint64]
+    late_pairs: NDArray[np.int64]
+    late_periods: NDArray[np.int32]
+    late_words: NDArray[np.uint64]
+
+    @classmethod
+    def from_accounts(
+        cls,
+        *,
+        n_customers: int,
+        n_products: int,
+        as_of_period: int,
+        customers: NDArray[np.int64],
+        products: NDArray[np.int16],
+        opened_ages: NDArray[np.int32],
+        closed_ages: NDArray[np.int32],
+        recorded_periods: NDArray[np.int32],
+    ) -> HoldingsHistory:
+        """Pack accounts into words.
+
+        Parameters
+        ----------
+        customers, products : shape (n_accounts,), sorted by both
+        opened_ages : periods between opening and `as_of_period`; 64 or more: before the history; -1: not known when
+        closed_ages : periods between closing and `as_of_period`; -1: still open
+        recorded_periods : the period in which the bank knew
+        """
+        packed = _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of_period, n_customers)
+        return cls(n_products, as_of_period, *packed)
+
+    @property
+    def n_customers(self) -> int:
+        """Rows."""
+        return len(self.indptr) - 1
+
+    def words_at(self, positions: NDArray[np.int64], period: int) -> NDArray[np.uint64]:
+        """Shape (len(positions), n_products): the words as the bank knew them at the end of `period`.
+
+        Bits older than memory repeat its oldest one.
+        """
+        dense = np.zeros((len(positions), self.n_products), dtype=np.uint64)
+        _dense_words(
+            positions,
+            self.indptr,
+            self.products,
+            self.words,
+            self.late_pairs,
+            self.late_periods,
+            self.late_words,
+            period,
+            self.as_of_period - period,
+            dense,
+        )
+        return dense
+
+    def opened_within(self, positions: NDArray[np.int64], period: int, horizon: int) -> NDArray[np.bool_]:
+        """Shape (len(positions), n_products): opened in ``(period, period + horizon]`` and not held at `period`.
+
+        This is what happened, whenever it was recorded: for labels, never for features.
+
+        Raises
+        ------
+        BadInput : when the horizon reaches beyond the newest period
+        """
+        age = self.as_of_period - period
+        if not 1 <= horizon <= age:
+            raise BadInput(f"what was opened in {horizon} periods is not known {age} periods before the newest one")
+        dense = np.zeros((len(positions), self.n_products), dtype=np.bool_)
+        _dense_opens(
+            positions,
+            self.indptr,
+            self.products,
+            self.words,
+            self.late_pairs,
+            self.late_words,
+            self.opens,
+            age,
+            horizon,
+            dense,
+        )
+        return dense
+
+    def holdings_at(self, period: int) -> sp.csr_array:
+        """The customer-product matrix: float32 CSR, 1 where held at the end of `period`, as known then."""
+        words = self.words.copy()
+        visible = self.late_periods <= period
+        np.bitwise_or.at(words, self.late_pairs[visible], self.late_words[visible])
+        held = ((words >> np.uint64(self.as_of_period - period)) & _ONE).astype(np.bool_)
+        customers = np.repeat(np.arange(self.n_customers), np.diff(self.indptr))[held]
+        counts = np.bincount(customers, minlength=self.n_customers)
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        columns = self.products[held].astype(np.int32)
+        return sp.csr_array(
+            (np.ones(len(columns), dtype=np.float32), columns, indptr), shape=(self.n_customers, self.n_products)
+        )
+
+    def save(self, folder: Path) -> None:
+        """One .npy file an array, for `load` to map."""
+        folder.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path, n_products: int, as_of_period: int) -> HoldingsHistory:
+        """Map what `save` wrote."""
+        arrays = [mapped(folder / f"{name}.npy") for name in _ARRAYS]
+        return cls(n_products, as_of_period, *arrays)
+
+
+_ARRAYS = tuple(field.name for field in fields(HoldingsHistory))[2:]
+
+
+@numba.njit(cache=True)
+def _span(opened_age: int, closed_age: int) -> np.uint64:
+    """Bits of the periods at whose end an account was open."""
+    if closed_age >= HISTORY_BITS - 1 or (opened_age >= 0 and closed_age >= opened_age):
+        return np.uint64(0)
+    oldest = HISTORY_BITS - 1 if opened_age < 0 or opened_age > HISTORY_BITS - 1 else opened_age
+    return (_ALL >> np.uint64(HISTORY_BITS - 1 - oldest)) & (_ALL << np.uint64(closed_age + 1))
+
+
+@numba.njit(cache=True)
+def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of_period, n_customers):  # type: ignore[no-untyped-def]
+    n = len(customers)
+    indptr = np.zeros(n_customers + 1, dtype=np.int64)
+    pair_products = np.empty(n, dtype=np.int16)
+    words = np.zeros(n, dtype=np.uint64)
+    opens = np.zeros(n, dtype=np.uint64)
+    late_pairs = np.empty(n, dtype=np.int64)
+    late_periods = np.empty(n, dtype=np.int32)
+    late_words = np.empty(n, dtype=np.uint64)
+    n_pairs = 0
+    n_late = 0
+    for i in range(n):
+        if i == 0 or customers[i] != customers[i - 1] or products[i] != products[i - 1]:
+            pair_products[n_pairs] = products[i]
+            indptr[customers[i] + 1] += 1
+            n_pairs += 1
+        pair = n_pairs - 1
+        opened_age = opened_ages[i]
+        if 0 <= opened_age < HISTORY_BITS:
+            opens[pair] |= _ONE << np.uint64(opened_age)
+        word = _span(opened_age, closed_ages[i])
+        on_time = opened_age >= 0 and recorded_periods[i] <= as_of_period - opened_age
+        if on_time or recorded_periods[i] <= as_of_period - HISTORY_BITS:
+            words[pair] |= word
+        elif word != 0:
+            late_pairs[n_late] = pair
+            late_periods[n_late] = recorded_periods[i]
+            late_words[n_late] = word
+            n_late += 1
+    for customer in range(n_customers):
+        indptr[customer + 1] += indptr[customer]
+    return (
+        indptr,
+        pair_products[:n_pairs].copy(),
+        words[:n_pairs].copy(),
+        opens[:n_pairs].copy(),
+        late_pairs[:n_late].copy(),
+        late_periods[:n_late].copy(),
+        late_words[:n_late].copy(),
+    )
+
+
+@numba.njit(cache=True, parallel=True)
+def _dense_words(  # type: ignore[no-untyped-def]
+    positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
+):
+    shift = np.int64(age)
+    for row in numba.prange(len(positions)):
+        begin = indptr[positions[row]]
+        end = indptr[positions[row] + 1]
+        for pair in range(begin, end):
+            # signed, so that the oldest bit is repeated
+            dense[row, products[pair]] = np.uint64(np.int64(words[pair]) >> shift)
+        late = np.searchsorted(late_pairs, begin)
+        while late < len(late_pairs) and late_pairs[late] < end:
+            if late_periods[late] <= period:
+                dense[row, products[late_pairs[late]]] |= np.uint64(np.int64(late_words[late]) >> shift)
+            late += 1
+
+
+@numba.njit(cache=True, parallel=True)
+def _dense_opens(positions, indptr, products, words, late_pairs, late_words, opens, age, horizon, dense):  # type: ignore[no-untyped-def]
+    window = ((_ONE << np.uint64(horizon)) - _ONE) << np.uint64(age - horizon)
+    as_of_bit = _ONE << np.uint64(age)
+    for row in numba.prange(len(positions)):
+        begin = indptr[positions[row]]
+        end = indptr[positions[row] + 1]
+        for pair in range(begin, end):
+            dense[row, products[pair]] = (opens[pair] & window) != 0 and (words[pair] & as_of_bit) == 0
+        late = np.searchsorted(late_pairs, begin)
+        while late < len(late_pairs) and late_pairs[late] < end:
+            if late_words[late] & as_of_bit != 0:
+                dense[row, products[late_pairs[late]]] = False
+            late += 1

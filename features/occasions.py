@@ -1,0 +1,45 @@
+"""Occasions: moments at which a customer chose among the products then buyable. For evaluation only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import mapped
+
+_ARRAYS = ("customers", "days", "buyable", "bought")
+
+
+@dataclass(frozen=True)
+class Occasions:
+    """Choices of customers, oldest first.
+
+    Attributes
+    ----------
+    customers : int64, shape (n_occasions,); positions
+    days : int32, shape (n_occasions,); days since 1970-01-01
+    buyable : bool, shape (n_occasions, n_products)
+    bought : bool, shape (n_occasions, n_products)
+    """
+
+    customers: NDArray[np.int64]
+    days: NDArray[np.int32]
+    buyable: NDArray[np.bool_]
+    bought: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.customers)
+
+    def save(self, folder: Path) -> None:
+        """One .npy file an array."""
+        folder.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Occasions:
+        """Map what `save` wrote."""
+        return cls(*(mapped(folder / f"{name}.npy") for name in _ARRAYS))

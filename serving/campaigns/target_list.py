@@ -1,0 +1,118 @@
+"""The campaign target list: the customers most likely to acquire one of some products, one offer each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from features import CustomerStates
+from features.contracts import BRANCH_ID, RM_ID
+from features.errors import BadInput
+from training.jobs import check_path as check_writable
+
+from ..decisions import Versions
+from ..recommender import Recommender
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def target_list(
+    recommender: Recommender, product_ids: list[str], size: int, progress: Progress | None = None
+) -> pd.DataFrame:
+    """The `size` best customer-product pairs among candidates, each customer at most once.
+
+    Ties in propensity go to the lower customer id, so the same inputs give the same list.
+
+    Raises
+    ------
+    NotFound : when a product is not in the catalogue
+    BadInput : when `size` is below 1 or no product is named
+    """
+    if size < 1:
+        raise BadInput(f"a target list of {size} customers cannot be made: give a size of at least 1")
+    if not product_ids:
+        raise BadInput("name at least one product for the campaign")
+    states = recommender.states
+    chosen = np.zeros(len(states.catalogue), dtype=np.bool_)
+    chosen[[states.catalogue.position_of(product_id) for product_id in product_ids]] = True
+    task = progress.add_task("Choosing customers", total=states.n_customers) if progress else None
+
+    positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    products: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+    propensities: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+    for decisions in recommender.stream(limit=1, products=chosen):
+        offered = decisions.products[:, 0] >= 0
+        positions = np.concatenate([positions, decisions.positions[offered]])
+        products = np.concatenate([products, decisions.products[offered, 0]])
+        propensities = np.concatenate([propensities, decisions.propensities[offered, 0]])
+        best = np.lexsort((positions, -propensities))[:size]
+        positions, products, propensities = positions[best], products[best], propensities[best]
+        if progress and task is not None:
+            progress.advance(task, len(decisions.positions))
+    if progress and task is not None:
+        progress.update(task, completed=states.n_customers)
+    return _table(states, recommender.versions, positions, products, propensities)
+
+
+def write_list(frame: pd.DataFrame, path: Path) -> None:
+    """Write a target list aside and rename it: Parquet, or CSV with the mark by which Excel knows UTF-8.
+
+    Raises
+    ------
+    BadInput : when `check_path` refuses `path`
+    """
+    check_path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(aside, index=False, encoding="utf-8-sig")
+        else:
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def check_path(path: Path) -> None:
+    """Refuse a place that a list cannot be written to, before the work of making one.
+
+    Raises
+    ------
+    BadInput : when the name ends otherwise than in .csv or .parquet, is a folder's, or its folder does not exist
+    """
+    if path.suffix not in SUFFIXES:
+        raise BadInput(f"cannot tell the format of {path}: name it .csv or .parquet")
+    check_writable(path)
+
+
+def _table(
+    states: CustomerStates,
+    versions: Versions,
+    positions: NDArray[np.int64],
+    products: NDArray[np.int32],
+    propensities: NDArray[np.float32],
+) -> pd.DataFrame:
+    profile_versions = states.profile.versions_at(positions, states.as_of_period)
+    catalogue = states.catalogue.products
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(positions) + 1),
+            "customer_id": [states.customer_id(position) for position in positions],
+            "rm_id": [states.profile.text(RM_ID, version) for version in profile_versions],
+            "branch_id": [states.profile.text(BRANCH_ID, version) for version in profile_versions],
+            "product_id": [catalogue[product].product_id for product in products],
+            "product_name": [catalogue[product].name for product in products],
+            "product_name_zh": [catalogue[product].name_zh for product in products],
+            "propensity": propensities,
+            "model_version": versions.model,
+            "states_build": versions.states,
+            "as_of": versions.as_of,
+        }
+    )

@@ -1,0 +1,141 @@
+"""The command ``nextproduct``: suggestions, lists, the service, the demonstration, and the other rooms' commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.cli import ConfigOption, WorkspaceArgument
+from features.cli import app as features_commands
+from features.errors import NextProductError
+from training.cli import app as training_commands
+from training.cli import tracking_uri
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="""Next-best-product suggestions for banks.
+
+    From a bank's tables to a served suggestion: [bold]build[/] customer states from tables, [bold]train[/] models,
+    [bold]evaluate[/] them on what they have not seen, then [bold]recommend[/], [bold]campaign[/] or [bold]serve[/].
+    Try it all on a synthetic bank: [bold]nextproduct demo workspace/demo[/]
+    """,
+)
+app.add_typer(features_commands)
+app.add_typer(training_commands)
+
+
+@app.command(rich_help_panel="Suggestions")
+def recommend(
+    workspace: WorkspaceArgument,
+    customer_id: Annotated[str, typer.Argument(help="As in the customers table.")],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Suggestions at most. Default: from the configuration.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Suggest products for one customer."""
+    from features.config import config_path, read_section
+
+    from .config import ServingConfig
+    from .recommender import Recommender
+    from .summary import suggestions_table
+
+    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
+    recommender = Recommender.open(workspace, tracking_uri())
+    recommendation = recommender.recommend(customer_id, limit or settings.default_limit)
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(recommendation.to_dict(), option=orjson.OPT_INDENT_2).decode())
+        return
+    from features.progress import report_console
+
+    report_console().print(suggestions_table([recommendation]))
+
+
+@app.command(rich_help_panel="Suggestions")
+def campaign(
+    workspace: WorkspaceArgument,
+    products: Annotated[str, typer.Option(help="Product ids, separated by commas.")],
+    size: Annotated[int, typer.Option(help="Customers on the list.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv (opens in Excel, Chinese text included) or .parquet.")],
+) -> None:
+    """Write a campaign target list: the customers most likely to acquire one of some products, one offer each."""
+    from features.progress import console, progress_bar
+
+    from .campaigns import check_path, target_list, write_list
+    from .recommender import Recommender
+
+    check_path(out)
+    recommender = Recommender.open(workspace, tracking_uri())
+    product_ids = [product.strip() for product in products.split(",") if product.strip()]
+    with progress_bar() as progress:
+        frame = target_list(recommender, product_ids, size, progress)
+    write_list(frame, out)
+    console.print(f"{len(frame):,} customers in {out}.")
+    if len(frame) < size:
+        console.print(f"[yellow]Only {len(frame):,} customers are candidates for these products.[/]")
+
+
+@app.command(rich_help_panel="Suggestions")
+def serve(
+    workspace: WorkspaceArgument,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: from the configuration.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve suggestions over HTTP. There is no authentication yet: it listens on this machine only."""
+    from features.config import config_path, read_section
+
+    from .config import ServingConfig
+    from .server import run_server
+
+    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
+    run_server(workspace, settings.model_copy(update={"port": port or settings.port}), tracking_uri())
+
+
+@app.command(rich_help_panel="Start here")
+def demo(
+    workspace: Annotated[Path, typer.Argument(help="Folder for the demonstration.")] = Path("workspace/demo"),
+    serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
+    customers: Annotated[
+        int, typer.Option(min=200, help="Retail customers of the synthetic bank; a twentieth as many corporate ones.")
+    ] = 20_000,
+    data: Annotated[Path | None, typer.Option(help="Use these tables instead of a synthetic bank.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the service.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a synthetic bank (or take your tables), build, train, evaluate, show suggestions, serve."""
+    from features.config import config_path
+
+    from .demo import run_demo
+
+    run_demo(
+        workspace,
+        tables=data,
+        customers=customers,
+        config=config_path(config, workspace),
+        tracking_uri=tracking_uri(),
+        serve=serve,
+        port=port,
+    )
+
+
+def main() -> None:
+    """Run the command; what went wrong is one sentence, not a traceback."""
+    try:
+        app()
+    except NextProductError as error:
+        _fail(str(error))
+    except OSError as error:  # a full disk, a folder without permission
+        _fail(f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error))
+
+
+def _fail(message: str) -> None:
+    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+    sys.exit(1)

@@ -1,0 +1,100 @@
+"""The demonstration: a synthetic bank from its tables to served suggestions, in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.panel import Panel
+
+from features.build import BuildConfig, BuildOutcome, build_states
+from features.config import read_section
+from features.progress import progress_bar, report_console
+from features.sources.synthetic import SyntheticBank, generate
+from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
+
+from .config import ServingConfig
+from .recommender import Recommender
+from .summary import suggestions_table
+
+BANK = "bank"
+SAMPLES = 5
+
+
+def run_demo(
+    workspace: Path,
+    *,
+    tables: Path | None,
+    customers: int,
+    config: Path | None,
+    tracking_uri: str | None,
+    serve: bool,
+    port: int | None,
+) -> None:
+    """Do every job in turn and say what came of it."""
+    console = report_console()
+    serving = read_section(config, "serving", ServingConfig)
+    with progress_bar() as progress:
+        if tables is None:
+            bank = SyntheticBank(retail=customers, corporate=max(customers // 20, 20))
+            generate(bank, workspace / BANK, progress)
+            tables = workspace / BANK / "tables"
+        outcome = build_states(tables, workspace, read_section(config, "build", BuildConfig), progress=progress)
+        trained = train(
+            workspace,
+            read_section(config, "training", TrainingConfig),
+            tracking_uri=tracking_uri,
+            progress=progress,
+        )
+        report = evaluate_champion(
+            workspace,
+            read_section(config, "evaluation", EvaluationConfig),
+            tracking_uri=tracking_uri,
+            progress=progress,
+        )
+    console.print(_what_was_built(outcome, tables, workspace, trained.selected, trained.version.number))
+    console.print(report.render())
+    recommender = Recommender.open(workspace, tracking_uri)
+    samples = [recommender.recommend(customer_id, 3) for customer_id in _sample_ids(recommender)]
+    console.print(suggestions_table(samples))
+    settings = serving.model_copy(update={"port": port or serving.port})
+    console.print(_what_next(workspace, settings, samples[0].customer_id, serve))
+    if serve:
+        from .server import run_server
+
+        run_server(workspace, settings, tracking_uri)
+
+
+def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, selected: str, version: str) -> Panel:
+    manifest = outcome.states.manifest
+    return Panel(
+        f"Tables     {tables}\n"
+        f"States     {manifest.n_customers:,} customers, {manifest.n_accounts:,} accounts, "
+        f"{len(outcome.states.catalogue)} products, as of {manifest.as_of}\n"
+        f"Features   {len(outcome.states.feature_set.names)} (nextproduct features list {workspace})\n"
+        f"Champion   {selected}, version {version} in MLflow "
+        f"(mlflow ui --backend-store-uri sqlite:///{workspace / 'mlflow.db'})",
+        title="What was built",
+        expand=False,
+    )
+
+
+def _what_next(workspace: Path, settings: ServingConfig, customer_id: str, serve: bool) -> Panel:
+    address = f"http://{settings.host}:{settings.port}"
+    start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: nextproduct serve {workspace}"
+    return Panel(
+        f"{start}\n"
+        f"  open  {address}/docs\n"
+        f"  curl  {address}/v1/customers/{customer_id}/recommendations?limit=3\n"
+        f"A target list:  nextproduct campaign {workspace} --products A,B --size 500 --out list.csv",
+        title="What next",
+        expand=False,
+    )
+
+
+def _sample_ids(recommender: Recommender) -> list[str]:
+    """Customers spread evenly over the ids, so that retail and corporate ones both show."""
+    states = recommender.states
+    known = states.known_at(states.as_of_period)
+    spread = np.unique(np.linspace(0, len(known) - 1, SAMPLES).astype(np.int64))
+    return [states.customer_id(position) for position in known[spread]]

@@ -1,0 +1,56 @@
+"""Holdings through time, one account and one day at a time."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from features.calendar import Calendar
+
+MEMORY = 64
+
+
+@dataclass(frozen=True)
+class Account:
+    customer: str
+    product: str
+    opened_on: date | None = None
+    closed_on: date | None = None
+    recorded_on: date | None = None
+
+    def is_known_on(self, day: date) -> bool:
+        opened = self.opened_on is None or self.opened_on <= day
+        return opened and (self.recorded_on is None or self.recorded_on <= day)
+
+    def is_open_on(self, day: date) -> bool:
+        opened = self.opened_on is None or self.opened_on <= day
+        return opened and not (self.closed_on is not None and self.closed_on <= day)
+
+
+@dataclass(frozen=True)
+class HistoryOracle:
+    """What the bank can say at the end of period `newest`, its memory reaching 64 periods back from there."""
+
+    accounts: list[Account]
+    calendar: Calendar
+    newest: int
+
+    def of(self, customer: str, product: str) -> list[Account]:
+        known = self.calendar.end_of(self.newest)
+        return [a for a in self.accounts if (a.customer, a.product) == (customer, product) and a.is_known_on(known)]
+
+    def held(self, customer: str, product: str, period: int, known_at: int) -> bool:
+        """Held at the end of `period`, as the bank knew at the end of `known_at`."""
+        oldest = self.newest - MEMORY + 1
+        day = self.calendar.end_of(max(period, oldest))  # before memory: as in the oldest period remembered
+        known = self.calendar.end_of(known_at)
+        return any(a.is_known_on(known) and a.is_open_on(day) for a in self.of(customer, product))
+
+    def word(self, customer: str, product: str, period: int) -> list[bool]:
+        """Held 0, 1, ... 63 periods before `period`, as known then."""
+        return [self.held(customer, product, period - age, period) for age in range(MEMORY)]
+
+    def acquired(self, customer: str, product: str, period: int, horizon: int) -> bool:
+        """Opened in (period, period + horizon] and not held at its end, whenever that became known."""
+        start, end = self.calendar.end_of(period), self.calendar.end_of(period + horizon)
+        accounts = self.of(customer, product)
+        opened = any(a.opened_on is not None and start < a.opened_on <= end for a in accounts)
+        return opened and not any(a.is_open_on(start) for a in accounts)

@@ -1,0 +1,62 @@
+"""What we learn of what is known: examples, models, calibration, evaluation, bundles, the jobs that make them.
+
+Names are loaded on first use: `nextproduct --help` must not pay for what it does not show.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .config import EvaluationConfig, TrainingConfig
+    from .examples import Batch, DatedExamples, Examples, HiddenHoldings
+    from .jobs import evaluate_champion, retrain, train
+    from .ranking import top_k
+    from .tracking import CHAMPION, Tracking
+
+_MODULES = {
+    "bundle": ("Bundle",),
+    "config": (
+        "EvaluationConfig",
+        "TrainingConfig",
+    ),
+    "examples": (
+        "Batch",
+        "DatedExamples",
+        "Examples",
+        "HiddenHoldings",
+    ),
+    "jobs": (
+        "evaluate_champion",
+        "retrain",
+        "train",
+    ),
+    "ranking": ("top_k",),
+    "tracking": (
+        "CHAMPION",
+        "Tracking",
+    ),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "CHAMPION",
+    "Batch",
+    "Bundle",
+    "DatedExamples",
+    "EvaluationConfig",
+    "Examples",
+    "HiddenHoldings",
+    "Tracking",
+    "TrainingConfig",
+    "evaluate_champion",
+    "retrain",
+    "top_k",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,83 @@
+"""Settings of the training and evaluation jobs."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from .evaluation.metrics import RANKING_METRICS
+from .models import MODELS
+from .models.als import ALSConfig
+from .models.ease import EASEConfig
+from .models.item_item import ItemItemConfig
+from .models.popularity import PopularityConfig
+from .models.propensity import PropensityConfig
+from .models.protocol import Model
+
+
+class TrainingConfig(BaseModel):
+    """Settings of ``train`` and ``retrain``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    horizon: int = Field(default=1, ge=1, le=12)
+    """Periods within which an acquisition counts."""
+    train_periods: int = Field(default=24, ge=1)
+    """Dates to learn from, fewer where the history is shorter."""
+    validation_periods: int = Field(default=2, ge=1)
+    """Dates after those to calibrate and select on."""
+    test_periods: int = Field(default=2, ge=1)
+    """Newest dates kept unseen, for `evaluate` and for comparing challenger with champion."""
+    models: tuple[str, ...] = tuple(MODELS)
+    """Models to fit; the best on the validation dates serves."""
+    select_by: str = "map@7"
+    """Metric by which a model is selected and a challenger judged."""
+    margin: float = Field(default=0.05, ge=0, le=1)
+    """Non-inferiority margin of `retrain`: a challenger is promoted when the interval of its difference from the
+    champion lies above minus this share of the champion's metric."""
+    seed: int = 1
+    """Of everything drawn at random in a run."""
+    popularity: PopularityConfig = PopularityConfig()
+    item_item: ItemItemConfig = ItemItemConfig()
+    als: ALSConfig = ALSConfig()
+    ease: EASEConfig = EASEConfig()
+    propensity: PropensityConfig = PropensityConfig()
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in MODELS]
+        if unknown or not names:
+            raise ValueError(f"unknown model {unknown}; there are: {', '.join(MODELS)}")
+        if "popularity" not in names:
+            raise ValueError("popularity must be among the models: it is what every other is judged beside")
+        return names
+
+    @field_validator("select_by")
+    @classmethod
+    def _metric(cls, name: str) -> str:
+        metric, _, k = name.partition("@")
+        if metric not in RANKING_METRICS or not k.isdecimal() or int(k) < 1:
+            raise ValueError(f"there is no metric {name!r}; give one of {', '.join(RANKING_METRICS)} at a k, as map@7")
+        return name
+
+    def new_model(self, name: str) -> Model:
+        """An unfitted model with its settings."""
+        return MODELS[name](getattr(self, name))
+
+
+def metric_k(name: str) -> int:
+    """The length of list in a metric's name: 7 of ``map@7``."""
+    return int(name.partition("@")[2])
+
+
+class EvaluationConfig(BaseModel):
+    """Settings of ``evaluate``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ks: tuple[int, ...] = (1, 3, 5, 7)
+    """Lengths of list at which ranking metrics are taken."""
+    resamples: int = Field(default=200, ge=20)
+    """Bootstrap resamples behind each interval."""
+    seed: int = 1
+    """Of the resampling."""

@@ -1,0 +1,169 @@
+"""Runs, metrics and artefacts in MLflow: SQLite in the workspace, or the server that MLFLOW_TRACKING_URI names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import NotFound, NotReady
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "nextproduct"
+MODEL = "nextproduct"
+BUNDLE = "bundle"
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+_DATABASE = "mlflow.db"
+_ARTEFACTS = "mlartifacts"
+_BATCH = 500  # metrics a call takes
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered bundle.
+
+    Attributes
+    ----------
+    number : its version in the registry
+    run_id : the MLflow run that made it
+    folder : where its files are on this machine
+    """
+
+    number: str
+    run_id: str
+    folder: Path
+
+
+class Tracking:
+    """The tracking store and model registry of a workspace."""
+
+    def __init__(self, workspace: Path, uri: str | None = None) -> None:
+        self._workspace = workspace.resolve()
+        self._uri = uri
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Imported on first use: it takes over a second."""
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read on import; nothing may leave the bank
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every table it creates
+        uri = self._uri or f"sqlite:///{self._workspace / _DATABASE}"
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def start_run(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
+        """Open a run and return its id."""
+        from mlflow.entities import Param, RunTag
+
+        run = self.client.create_run(self._experiment_id(), run_name=name)
+        self.client.log_batch(
+            run.info.run_id,
+            params=[Param(key, str(value)[:6000]) for key, value in params.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        return run.info.run_id
+
+    def log_metrics(self, run_id: str, metrics: dict[str, float]) -> None:
+        """Log all at once; ``map@7`` becomes ``map_at_7``, as MLflow allows no @."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        entries = [Metric(name.replace("@", "_at_"), value, now, 0) for name, value in metrics.items()]
+        for start in range(0, len(entries), _BATCH):
+            self.client.log_batch(run_id, metrics=entries[start : start + _BATCH])
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Keep a folder's files with the run."""
+        if self._uri is None:
+            shutil.copytree(folder, self._artefacts(run_id) / name)
+        else:
+            self.client.log_artifacts(run_id, str(folder), name)
+
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        """Keep a text with the run."""
+        if self._uri is None:
+            self._artefacts(run_id).mkdir(parents=True, exist_ok=True)
+            (self._artefacts(run_id) / name).write_text(text, encoding="utf-8")
+        else:
+            self.client.log_text(run_id, text, name)
+
+    def finish_run(self, run_id: str, status: str = "FINISHED") -> None:
+        """Close a run."""
+        self.client.set_terminated(run_id, status)
+
+    def register(self, run_id: str, alias: str) -> Version:
+        """Make the run's bundle a version of the model and point `alias` to it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(MODEL)
+        except MlflowException:
+            self.client.create_registered_model(MODEL)
+        entry = self.client.create_model_version(MODEL, f"runs:/{run_id}/{BUNDLE}", run_id)
+        self.point(alias, str(entry.version))
+        return self._version(str(entry.version), run_id)
+
+    def point(self, alias: str, number: str) -> None:
+        """Move `alias` to a version; one statement in the store, so readers see the old or the new one."""
+        self.client.set_registered_model_alias(MODEL, alias, number)
+
+    def version(self, alias: str) -> Version:
+        """The version that `alias` points to.
+
+        Raises
+        ------
+        NotReady : when there is none
+        """
+        found = self.find(alias)
+        if found is None:
+            raise NotReady(f"no {alias} in the registry of {self._workspace}: run `nextproduct train` first")
+        return found
+
+    def find(self, alias: str) -> Version | None:
+        """The version that `alias` points to, if any."""
+        from mlflow.exceptions import MlflowException
+
+        if self._uri is None and not (self._workspace / _DATABASE).is_file():
+            return None
+        try:
+            entry = self.client.get_model_version_by_alias(MODEL, alias)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return self._version(str(entry.version), str(entry.run_id))
+
+    def _version(self, number: str, run_id: str) -> Version:
+        if self._uri is None:
+            return Version(number, run_id, self._artefacts(run_id) / BUNDLE)
+        from mlflow.artifacts import download_artifacts
+
+        folder = self._workspace / "bundles" / run_id
+        if not folder.is_dir():
+            aside = folder.with_name(f"{run_id}.part{os.getpid()}")
+            download_artifacts(run_id=run_id, artifact_path=BUNDLE, dst_path=str(aside), tracking_uri=self._uri)
+            aside.joinpath(BUNDLE).replace(folder)
+            aside.rmdir()
+        if not folder.is_dir():
+            raise NotFound(f"the bundle of run {run_id} could not be fetched from {self._uri}")
+        return Version(number, run_id, folder)
+
+    def _artefacts(self, run_id: str) -> Path:
+        """Where MLflow puts a run's files, but in the workspace as it lies now: MLflow notes an absolute path once,
+        and a workspace may be moved."""
+        return self._workspace / _ARTEFACTS / run_id / "artifacts"
+
+    def _experiment_id(self) -> str:
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        location = (self._workspace / _ARTEFACTS).as_uri() if self._uri is None else None
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
