@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 65_536
 """Customers computed on at a time: enough to keep NumPy busy, few enough to stay in memory."""
 
-_CACHED = {"held", "segment_rates", "features"}
+_CACHED = {"held", "features"}
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,6 @@ class CustomerBlock:
         return np.where((self.versions < 0) | (kinds < 0), 0, kinds).astype(np.int32)
 
     @cached_property
-    def segment_rates(self) -> NDArray[np.float32]:
-        """Shape (n_customers, n_products): similar customers' acquisitions a customer and period, as known then."""
-        return self.states.acquisition_rate[self.states.age_of(self.period)][self.segments]
-
-    @cached_property
     def features(self) -> NDArray[np.float32]:
         """Shape (n_customers, n_features); columns are those of ``states.feature_set``."""
         return self.states.feature_set.compute(self)
@@ -105,9 +100,8 @@ class CustomerBlock:
     def offered(self, buyable: NDArray[np.bool_]) -> CustomerBlock:
         """The same customers when only `buyable`, shape (n_customers, n_products), could be bought.
 
-        What cannot be bought is taken to be held: that is why a seller leaves it out. Where nothing says since when,
-        it is taken to have been held for as long as memory reaches, like an account without a date.
+        What is buyable is not held. What is not buyable may be held or may not be for sale to this customer, so the
+        holdings stay as they were known.
         """
-        held = np.where(self.words == 0, ~np.uint64(0), self.words | np.uint64(1))
-        words = np.where(buyable, self.words & ~np.uint64(1), held)
+        words = np.where(buyable, self.words & ~np.uint64(1), self.words)
         return replace(self, words=words, candidates=buyable)

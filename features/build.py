@@ -99,7 +99,7 @@ def build_states(
         (newest,) = connection.execute(queries.NEWEST_FACT).fetchone() or (None,)
         as_of_period = calendar.period_of(as_of or newest or _UNDATED)
         last_day = calendar.end_of(as_of_period)
-        report = run_checks(tables, calendar, today=_today(last_day))
+        report = run_checks(tables, calendar, _today(last_day), progress)
         (workspace / "checks.json").write_text(report.to_json(), encoding="utf-8")
         if report.failed:
             raise BadInput(
@@ -119,6 +119,7 @@ def build_states(
             (aside / "checks.json").write_text(report.to_json(), encoding="utf-8")
             _flush(aside)
             aside.replace(folder)
+        _note_source(folder, tables.source, mapping)
         switch_to(workspace, build_id)
         _remove_old_builds(workspace, config.keep_builds)
     if progress and task is not None:
@@ -153,6 +154,16 @@ def _build_id(last_day: date, fingerprints: dict[str, str], config: BuildConfig)
     settings = config.model_dump(mode="json", include={"period", "history_periods"})
     content = json.dumps([FORMAT, fingerprints, settings], sort_keys=True)
     return f"{last_day.isoformat()}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def _note_source(folder: Path, source: Path, mapping: Path | None) -> None:
+    """Let an earlier build of the same tables say where they lie now: `retrain` reads them there."""
+    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    now = {"tables": str(source.resolve()), "mapping": str(mapping.resolve()) if mapping else None}
+    if content | now != content:
+        aside = folder / f".{MANIFEST}"
+        aside.write_text(json.dumps(content | now, ensure_ascii=False, indent=1), encoding="utf-8")
+        aside.replace(folder / MANIFEST)
 
 
 def _remove_old_builds(workspace: Path, keep: int) -> None:

@@ -11,6 +11,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
+from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -119,13 +120,14 @@ class CheckReport:
         return json.dumps(content, ensure_ascii=False, indent=2)
 
 
-def run_checks(tables: BankTables, calendar: Calendar, today: date) -> CheckReport:
+def run_checks(tables: BankTables, calendar: Calendar, today: date, progress: Progress | None = None) -> CheckReport:
     """Check `tables` against the input contract.
 
     Parameters
     ----------
     calendar : what a period is, for keys that have one
     today : a fact dated later is a FAIL
+    progress : gets a task that advances with each query
 
     Raises
     ------
@@ -135,11 +137,20 @@ def run_checks(tables: BankTables, calendar: Calendar, today: date) -> CheckRepo
         present = {table.name: tables.columns_of(table) for table in TABLES.values() if table.name in tables.present}
         table_rows: dict[str, int] = {}
         results: list[CheckResult] = []
+        queries = list(query_rules(present, calendar))
+        task = progress.add_task("Checking the tables", total=len(present) + len(queries)) if progress else None
+
+        def step() -> None:
+            if progress and task is not None:
+                progress.advance(task)
+
         for name, columns in present.items():
             table_rows[name], found = _check_rows(tables, TABLES[name], columns, calendar, today)
             results += found
-        for rule in query_rules(present, calendar):
+            step()
+        for rule in queries:
             results.append(_check_query(tables, rule))
+            step()
         results += _check_not_empty(table_rows)
         results += _check_versions(tables, present)
         results += _check_attributes(tables)

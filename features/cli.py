@@ -82,12 +82,15 @@ def check(
     from .calendar import Calendar
     from .checks import checks_table, run_checks
     from .config import config_path, read_section
-    from .progress import report_console
+    from .progress import progress_bar, report_console
     from .sources.tables import BankTables
 
     settings = read_section(config_path(config, None), "build", BuildConfig)
-    with BankTables.open(tables, mapping, memory_limit=settings.memory_limit, threads=settings.threads) as opened:
-        report = run_checks(opened, Calendar(settings.period), today=(as_of or datetime.now()).date())
+    with (
+        BankTables.open(tables, mapping, memory_limit=settings.memory_limit, threads=settings.threads) as opened,
+        progress_bar() as progress,
+    ):
+        report = run_checks(opened, Calendar(settings.period), (as_of or datetime.now()).date(), progress)
     report_console().print(checks_table(report))
     if json_file is not None:
         json_file.write_text(report.to_json(), encoding="utf-8")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadInput
 from .families import FAMILIES, Feature
 
 if TYPE_CHECKING:
@@ -21,12 +23,22 @@ class FeatureSet:
     ----------
     features : one description a column
     names : the columns' names
+
+    Raises
+    ------
+    BadInput : when an attribute of customers has the name of another feature
     """
 
     def __init__(self, states: CustomerStates) -> None:
         self._families = [family(states) for family in FAMILIES]
         self.features: tuple[Feature, ...] = tuple(feature for family in self._families for feature in family.features)
         self.names: tuple[str, ...] = tuple(feature.name for feature in self.features)
+        twice = sorted(name for name, times in Counter(self.names).items() if times > 1)
+        if twice:
+            raise BadInput(
+                f"the attribute {twice[0]!r} of customers has the name of a feature: give it another one in the table "
+                "or in the mapping file, and build again"
+            )
 
     def compute(self, block: CustomerBlock) -> NDArray[np.float32]:
         """Float32, shape (n_customers, n_features); NaN: not known or not applicable."""

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .arrays import mapped
+from .arrays import load_arrays, save_arrays
 from .calendar import HISTORY_BITS
 from .errors import BadInput
 
@@ -143,15 +143,12 @@ class HoldingsHistory:
 
     def save(self, folder: Path) -> None:
         """One .npy file an array, for `load` to map."""
-        folder.mkdir(parents=True)
-        for name in _ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        save_arrays(folder, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, folder: Path, n_products: int, as_of_period: int) -> HoldingsHistory:
         """Map what `save` wrote."""
-        arrays = [mapped(folder / f"{name}.npy") for name in _ARRAYS]
-        return cls(n_products, as_of_period, *arrays)
+        return cls(n_products, as_of_period, **load_arrays(folder, *_ARRAYS))
 
 
 _ARRAYS = tuple(field.name for field in fields(HoldingsHistory))[2:]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import mapped
+from .arrays import load_arrays, save_arrays
 
 _ARRAYS = ("customers", "days", "buyable", "bought")
 
@@ -35,11 +35,9 @@ class Occasions:
 
     def save(self, folder: Path) -> None:
         """One .npy file an array."""
-        folder.mkdir(parents=True)
-        for name in _ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        save_arrays(folder, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, folder: Path) -> Occasions:
         """Map what `save` wrote."""
-        return cls(*(mapped(folder / f"{name}.npy") for name in _ARRAYS))
+        return cls(**load_arrays(folder, *_ARRAYS))

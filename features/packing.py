@@ -15,6 +15,7 @@ from . import queries
 from .arrays import row_pointers
 from .calendar import HISTORY_BITS, Calendar
 from .catalogue import Catalogue
+from .checks import MAX_ATTRIBUTE_TEXTS
 from .contracts import CUSTOMERS, KIND, KINDS, RISK_LEVEL, RISK_LEVELS, VALID_FROM, Type
 from .errors import BadInput
 from .events import NEVER, EventLog
@@ -26,9 +27,6 @@ from .profile import MISSING_CODE, MISSING_DAY, Profile
 from .segments import adoption_by_segment
 from .sources.tables import BankTables
 from .states import FORMAT, MANIFEST, Manifest
-
-MAX_WORDS = 1000
-"""Distinct texts up to which an attribute becomes a feature."""
 
 
 class Packer:
@@ -157,7 +155,7 @@ class Packer:
             if attribute.is_number:
                 add_number(attribute.name, f'c."{attribute.name}"')
             else:
-                add_text(attribute.name, limit=MAX_WORDS)
+                add_text(attribute.name, limit=MAX_ATTRIBUTE_TEXTS)
         arrays = self._arrays(queries.profile(self.calendar, columns, joins, self.as_of))
         if not len(arrays["customer"]):
             raise BadInput(f"no customer was known on {self.as_of}: valid_from of customers is later everywhere")

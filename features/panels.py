@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import mapped
+from .arrays import load_arrays, save_arrays
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,12 @@ class Panel:
 
     def save(self, folder: Path) -> None:
         """One .npy file an array."""
-        folder.mkdir(parents=True)
-        np.save(folder / "indptr.npy", self.indptr)
-        np.save(folder / "keys.npy", self.keys)
-        np.save(folder / "values.npy", self.values)
+        save_arrays(folder, indptr=self.indptr, keys=self.keys, values=self.values)
 
     @classmethod
     def load(cls, folder: Path, key_names: tuple[str, ...]) -> Panel:
         """Map what `save` wrote."""
-        return cls(key_names, *(mapped(folder / f"{name}.npy") for name in ("indptr", "keys", "values")))
+        return cls(key_names, **load_arrays(folder, "indptr", "keys", "values"))
 
 
 @numba.njit(cache=True)

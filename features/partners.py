@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import mapped, row_pointers
+from .arrays import load_arrays, row_pointers, save_arrays
 
 _ARRAYS = ("indptr", "partners", "words")
 
@@ -59,14 +59,12 @@ class PartnerHistory:
 
     def save(self, folder: Path) -> None:
         """One .npy file an array."""
-        folder.mkdir(parents=True)
-        for name in _ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        save_arrays(folder, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, folder: Path) -> PartnerHistory:
         """Map what `save` wrote."""
-        return cls(*(mapped(folder / f"{name}.npy") for name in _ARRAYS))
+        return cls(**load_arrays(folder, *_ARRAYS))
 
 
 @numba.njit(cache=True)

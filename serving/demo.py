@@ -14,7 +14,7 @@ from features.sources.synthetic import SyntheticBank, generate
 from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
 from .config import ServingConfig
-from .recommender import Recommender
+from .recommender import Recommendation, Recommender
 from .summary import suggestions_table
 
 BANK = "bank"
@@ -58,7 +58,7 @@ def run_demo(
     samples = [recommender.recommend(customer_id, 3) for customer_id in _sample_ids(recommender)]
     console.print(suggestions_table(samples))
     settings = serving.model_copy(update={"port": port or serving.port})
-    console.print(_what_next(workspace, settings, samples[0].customer_id, serve))
+    console.print(_what_next(workspace, settings, samples, serve))
     if serve:
         from .server import run_server
 
@@ -79,14 +79,17 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
     )
 
 
-def _what_next(workspace: Path, settings: ServingConfig, customer_id: str, serve: bool) -> Panel:
+def _what_next(workspace: Path, settings: ServingConfig, samples: list[Recommendation], serve: bool) -> Panel:
+    customer_id = samples[0].customer_id
+    suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
+    products = ",".join(list(suggested)[-2:])
     address = f"http://{settings.host}:{settings.port}"
     start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: nextproduct serve {workspace}"
     return Panel(
         f"{start}\n"
         f"  open  {address}/docs\n"
         f"  curl  {address}/v1/customers/{customer_id}/recommendations?limit=3\n"
-        f"A target list:  nextproduct campaign {workspace} --products A,B --size 500 --out list.csv",
+        f"A target list:  nextproduct campaign {workspace} --products {products} --size 500 --out list.csv",
         title="What next",
         expand=False,
     )

@@ -63,7 +63,6 @@ class Layout:
             candidates=_columns(block.candidates, here, False),
             segments=retiered(block.segments, block.states.profile.vocabularies[TIER], self.vocabularies.get(TIER, ())),
         )
-        aligned.__dict__["segment_rates"] = _columns(block.segment_rates, here, np.float32(0))
         aligned.__dict__["features"] = self._features(block)
         return aligned
 

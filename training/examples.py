@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,34 +28,42 @@ class Batch:
     acquired: NDArray[np.bool_]
 
 
-class Examples(Protocol):
-    """What a model learns from."""
+class Examples(ABC):
+    """What a model learns from.
 
-    @property
-    def states(self) -> CustomerStates:
-        """The states that the blocks are views of."""
+    Attributes
+    ----------
+    states : where the blocks come from
+    """
+
+    states: CustomerStates
 
     @property
     def n_products(self) -> int:
         """Products of the catalogue."""
+        return len(self.states.catalogue)
 
     @property
     def n_segments(self) -> int:
         """Groups of similar customers; `block.segments` is below it."""
+        return self.states.n_segments
 
     @property
+    @abstractmethod
     def latest_period(self) -> int:
         """The last period whose facts the examples use, labels included."""
 
+    @abstractmethod
     def batches(self) -> Iterator[Batch]:
         """Every customer known at each training date, oldest date first."""
 
+    @abstractmethod
     def holdings(self) -> sp.csr_array:
         """Float32, shape (n_customers, n_products): 1 where held at the end of `latest_period`."""
 
 
 @dataclass(frozen=True)
-class DatedExamples:
+class DatedExamples(Examples):
     """Examples from holdings through time: looked from each of `periods`, labelled by the `horizon` after it.
 
     Raises
@@ -77,16 +85,6 @@ class DatedExamples:
             )
 
     @property
-    def n_products(self) -> int:
-        """Products of the catalogue."""
-        return len(self.states.catalogue)
-
-    @property
-    def n_segments(self) -> int:
-        """Groups of similar customers."""
-        return self.states.n_segments
-
-    @property
     def latest_period(self) -> int:
         """The last period of the labels."""
         return max(self.periods) + self.horizon
@@ -104,7 +102,7 @@ class DatedExamples:
 
 
 @dataclass(frozen=True)
-class HiddenHoldings:
+class HiddenHoldings(Examples):
     """Examples from undated holdings: hide a held product and ask for it back.
 
     Attributes
@@ -117,16 +115,6 @@ class HiddenHoldings:
     positions: NDArray[np.int64]
     once: bool = False
     seed: int = 0
-
-    @property
-    def n_products(self) -> int:
-        """Products of the catalogue."""
-        return len(self.states.catalogue)
-
-    @property
-    def n_segments(self) -> int:
-        """Groups of similar customers."""
-        return self.states.n_segments
 
     @property
     def latest_period(self) -> int:

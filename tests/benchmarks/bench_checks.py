@@ -37,7 +37,8 @@ def write_bank(folder: Path, n_accounts: int) -> None:
         f"'city ' || range % 300 AS city FROM range({n_accounts // 4})",
         "products": "SELECT 'p' || range AS product_id, 'Product ' || range AS name, 'family' AS family, "
         "'both' AS customer_kind FROM range(24)",
-        "accounts": "SELECT 'account-' || range AS account_id, range // 4 AS customer_id, 'p' || range % 24 AS product_id, "
+        "accounts": "SELECT 'account-' || range AS account_id, range // 4 AS customer_id, "
+        "'p' || range % 24 AS product_id, "
         f"DATE '2020-01-01' + CAST(range % 1000 AS INTEGER) AS opened_on FROM range({n_accounts})",
     }
     for name, query in tables.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,8 @@ class RandomBank:
         is_new = customer_id.startswith("new")
         kind = "corporate" if self.chance(0.3) else "retail"
         onboarded = self.recent_day(8) if is_new else self.random.choice((None, date(2015, 3, 4), self.recent_day()))
-        born = date(self.random.randrange(1940, 2006), self.random.randrange(1, 13), 29)
-        starts: list[date | None] = sorted({self.recent_day() for _ in range(self.random.randrange(4))})
+        born = date(self.random.randrange(1940, 2006), self.random.randrange(1, 13), 28)
+        starts: list[date | None] = [*sorted({self.recent_day() for _ in range(self.random.randrange(4))})]
         if not starts or self.chance(0.5):
             starts.insert(0, None)
         return [self._version(customer_id, kind, onboarded, born, start) for start in starts]
@@ -167,7 +167,7 @@ class RandomBank:
 
     def _balances(self) -> list[Row]:
         rows = []
-        for customer_id in self.random.sample(self.customer_ids, k=8):
+        for customer_id in self.random.sample(self.customer_ids, k=min(8, len(self.customer_ids))):
             for product_id in self.random.sample(self.product_ids, k=2):
                 for age in range(self.random.randrange(22)):
                     if self.chance(0.85):
@@ -226,7 +226,8 @@ class RandomBank:
         rows = {}
         for _ in range(15):
             changed = self.recent_day()
-            customer_id, channel = self.random.choice(self.customer_ids), self.random.choice((None, "phone", self.style))
+            customer_id = self.random.choice(self.customer_ids)
+            channel = self.random.choice((None, "phone", self.style))
             rows[customer_id, channel, changed] = {
                 "customer_id": customer_id,
                 "purpose": "marketing",
@@ -249,15 +250,15 @@ class RandomBank:
         }
 
     def _occasions(self) -> list[Row]:
-        return [
-            {
-                "occasion_id": f"{self.style}{number}",
-                "product_id": product_id,
-                "customer_id": self.random.choice(self.customer_ids),
-                "at": f"{self.recent_day()}",
-                "buyable": True,
-                "bought": self.chance(0.2),
-            }
-            for number in range(3)
-            for product_id in self.product_ids
-        ]
+        rows = []
+        for number in range(3):
+            moment = datetime.combine(self.recent_day(), time(12, 30))
+            occasion = {"occasion_id": f"{self.style}{number}", "customer_id": self.random.choice(self.customer_ids)}
+            for product_id in self.product_ids:
+                bought = self.chance(0.2)
+                rows.append(
+                    occasion
+                    | {"product_id": product_id, "at": moment, "buyable": bought or self.chance(0.5)}
+                    | {"bought": bought}
+                )
+        return rows

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from features.calendar import Calendar, Frequency
 from features.checks import CheckReport, CheckResult, Status, checks_table, run_checks
@@ -54,15 +55,20 @@ def sets(table: str, row: int, **values: str) -> Callable[[Tables], None]:
 
 
 def sets_all(table: str, **values: str) -> Callable[[Tables], None]:
-    return lambda tables: [row.update(values) for row in tables[table]] and None
+    def change(tables: Tables) -> None:
+        for row in tables[table]:
+            row.update(values)
+
+    return change
 
 
 def repeats(table: str, row: int, **values: str) -> Callable[[Tables], None]:
     return lambda tables: tables[table].append(tables[table][row] | values)
 
 
-def empties(table: str) -> Callable[[Tables], None]:
-    return lambda tables: tables[table].clear()
+def empties_three_tiers(tables: Tables) -> None:
+    for row in tables["customers"][:3]:
+        row["tier"] = ""
 
 
 def undates_customers(tables: Tables) -> None:
@@ -200,7 +206,7 @@ BREAKS = [
         WARN,
         "customers",
         "tier",
-        lambda tables: [tables["customers"][row].update(tier="") for row in range(3)] and None,
+        empties_three_tiers,
         3,
         ("c1 / 2023-01-01", "c2 / 2023-01-01", "c3 / 2023-01-01"),
     ),
@@ -259,6 +265,12 @@ def test_a_week_is_a_key_of_its_own_when_periods_are_weeks(tmp_path: Path) -> No
     repeats("balances", 0, period="2023-10-20")(tables)  # the month of 2023-10-01, another week
     report = check(write_csv(tmp_path, tables), calendar=Calendar(Frequency.WEEK))
     assert problems(report) == ()
+
+
+def test_progress_ends_complete(tmp_path: Path) -> None:
+    with BankTables.open(write_csv(tmp_path, clean_tables())) as tables, Progress(disable=True) as progress:
+        run_checks(tables, Calendar(), TODAY, progress)
+        assert [task.finished for task in progress.tasks] == [True]
 
 
 def test_undated_accounts_are_not_a_problem(tmp_path: Path) -> None:

@@ -39,14 +39,21 @@ class HistoryOracle:
 
     def held(self, customer: str, product: str, period: int, known_at: int) -> bool:
         """Held at the end of `period`, as the bank knew at the end of `known_at`."""
-        oldest = self.newest - MEMORY + 1
-        day = self.calendar.end_of(max(period, oldest))  # before memory: as in the oldest period remembered
         known = self.calendar.end_of(known_at)
-        return any(a.is_known_on(known) and a.is_open_on(day) for a in self.of(customer, product))
+        return self._any_open([a for a in self.of(customer, product) if a.is_known_on(known)], period)
 
     def word(self, customer: str, product: str, period: int) -> list[bool]:
         """Held 0, 1, ... 63 periods before `period`, as known then."""
-        return [self.held(customer, product, period - age, period) for age in range(MEMORY)]
+        known = self.calendar.end_of(period)
+        accounts = [a for a in self.of(customer, product) if a.is_known_on(known)]
+        return [self._any_open(accounts, period - age) for age in range(MEMORY)]
+
+    def _any_open(self, accounts: list[Account], period: int) -> bool:
+        if not accounts:
+            return False
+        oldest = self.newest - MEMORY + 1
+        day = self.calendar.end_of(max(period, oldest))  # before memory: as in the oldest period remembered
+        return any(a.is_open_on(day) for a in accounts)
 
     def acquired(self, customer: str, product: str, period: int, horizon: int) -> bool:
         """Opened in (period, period + horizon] and not held at its end, whenever that became known."""

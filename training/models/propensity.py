@@ -1,8 +1,8 @@
 """Propensity by LightGBM: how likely is the customer to acquire anything, times what the choice would fall on.
 
-The choice is a multinomial logit over the candidates whose utilities start from what similar customers lately
-acquired and are then boosted (Friedman 2001, multiclass loss, with an offset). Two learners fit each kind of
-customer: retail and corporate choices have nothing in common.
+The choice is a multinomial logit over the candidates whose utilities start from how often each product is acquired
+and are then boosted (Friedman 2001, multiclass loss, with an offset). Two learners fit each kind of customer: retail
+and corporate choices have nothing in common.
 """
 
 from __future__ import annotations
@@ -35,39 +35,46 @@ class PropensityConfig(ModelConfig):
         "held_lag_1", "held_lag_2", "held_lag_3", "adds", "drops", "held",
         "segment_holding_share", "segment_acquisition_rate",
     )  # fmt: skip
-    """Feature groups not used: other columns say the same, or the offset does."""
+    """Feature groups not used: other columns say the same, or say it with less noise."""
     any_rounds: int = Field(default=120, ge=1)
     """Trees of the model of acquiring anything."""
     any_leaves: int = Field(default=15, ge=2)
     """Leaves of each of them."""
-    choice_rounds: int = Field(default=100, ge=1)
+    choice_rounds: int = Field(default=150, ge=1)
     """Trees a product of the model of what is chosen."""
     choice_leaves: int = Field(default=4, ge=2)
     """Leaves of each of them."""
     learning_rate: float = Field(default=0.06, gt=0, le=1)
     """Shrinkage of each tree."""
-    min_rows: int = Field(default=100, ge=1)
+    min_rows: int = Field(default=60, ge=1)
     """Rows a leaf needs."""
-    column_share: float = Field(default=0.4, gt=0, le=1)
+    column_share: float = Field(default=0.25, gt=0, le=1)
     """Share of the features each tree may use."""
     max_rows: int = Field(default=150_000, ge=1000)
     """Customers who acquired nothing that are kept, drawn at random and weighted up."""
     threads: int = Field(default=1, ge=1)
-    """Threads of LightGBM; the result does not depend on it. More pay only from a million rows or so, and cost
-    dearly where other processes want the cores too."""
+    """Threads of LightGBM. Each number of them adds up in its own order, so it is part of what makes a run repeatable.
+    More than one pays only from a million rows or so, and costs dearly where other processes want the cores too."""
     seed: int = 1
     """Of the draws of rows and columns."""
 
 
 @dataclass
 class _Learners:
-    """What was fitted for one kind of customer."""
+    """What was fitted for one kind of customer.
+
+    Attributes
+    ----------
+    columns : features used
+    products : products that anybody acquired
+    rates : acquisitions of each of `products` a row
+    """
 
     columns: NDArray[np.int64]
     products: NDArray[np.int64]
+    rates: NDArray[np.float32]
     any: lgb.Booster | None
     choice: lgb.Booster | None
-    fixed_rates: NDArray[np.float32] | None
 
 
 class Propensity(Model):
@@ -91,17 +98,16 @@ class Propensity(Model):
         for kind in range(len(KINDS)):
             mine = rows.of_kind(kind)
             if len(mine.weights):
-                self._learners[kind] = self._fit_kind(mine, usable, examples.states.manifest.dated)
+                self._learners[kind] = self._fit_kind(mine, usable)
 
-    def _fit_kind(self, rows: _Rows, usable: NDArray[np.int64], dated: bool) -> _Learners:
+    def _fit_kind(self, rows: _Rows, usable: NDArray[np.int64]) -> _Learners:
         varied = np.array(
             [_varies(rows.features[:, column]) for column in range(rows.features.shape[1])], dtype=np.bool_
         )
         features = rows.features[:, varied]
         bought = rows.acquired.any(axis=1)
         products = np.flatnonzero(rows.acquired.any(axis=0))
-        # undated holdings have no recent acquisitions to start from
-        fixed_rates = None if dated else rows.acquired.mean(axis=0, dtype=np.float64).astype(np.float32)
+        rates = rows.acquired[:, products].mean(axis=0, dtype=np.float64).astype(np.float32)
         any_model = None
         if bought.any() and not bought.all() and features.shape[1]:
             any_model = self._train(
@@ -114,7 +120,6 @@ class Propensity(Model):
         choice = None
         if len(products) > 1 and features.shape[1]:
             row, label = np.nonzero(rows.acquired[:, products])
-            rates = rows.rates[row][:, products] if fixed_rates is None else fixed_rates[products]
             offset = _utilities(rates, rows.candidates[row][:, products])
             choice = self._train(
                 features[row],
@@ -123,7 +128,7 @@ class Propensity(Model):
                 self.config.choice_rounds,
                 init_score=offset,
             )
-        return _Learners(usable[varied], products, any_model, choice, fixed_rates)
+        return _Learners(usable[varied], products, rates, any_model, choice)
 
     def _train(
         self,
@@ -159,8 +164,7 @@ class Propensity(Model):
                 continue
             mine = block if len(rows) == block.n_customers else block.take(rows)
             features = mine.features[:, learners.columns]
-            rates = mine.segment_rates if learners.fixed_rates is None else learners.fixed_rates[None]
-            utilities = _utilities(rates[:, learners.products], mine.candidates[:, learners.products])
+            utilities = _utilities(learners.rates, mine.candidates[:, learners.products])
             threads = self.config.threads if len(rows) > _SMALL else 1
             if learners.choice is not None:
                 utilities = utilities + learners.choice.predict(features, raw_score=True, num_threads=threads)
@@ -173,10 +177,12 @@ class Propensity(Model):
 
     def _save(self, folder: Path) -> None:
         for kind, learners in self._learners.items():
-            arrays: dict[str, Any] = {"columns": learners.columns, "products": learners.products}
-            if learners.fixed_rates is not None:
-                arrays["fixed_rates"] = learners.fixed_rates
-            np.savez(folder / f"{KINDS[kind]}.npz", **arrays)
+            np.savez(
+                folder / f"{KINDS[kind]}.npz",
+                columns=learners.columns,
+                products=learners.products,
+                rates=learners.rates,
+            )
             for role in ("any", "choice"):
                 booster = getattr(learners, role)
                 if booster is not None:
@@ -188,13 +194,12 @@ class Propensity(Model):
             if not (folder / f"{name}.npz").is_file():
                 continue
             with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-                columns, products = arrays["columns"], arrays["products"]
-                fixed_rates = arrays.get("fixed_rates")
+                columns, products, rates = arrays["columns"], arrays["products"], arrays["rates"]
             boosters = [
                 lgb.Booster(model_file=str(path)) if path.is_file() else None
                 for path in (folder / f"{name}-{role}.txt" for role in ("any", "choice"))
             ]
-            self._learners[kind] = _Learners(columns, products, boosters[0], boosters[1], fixed_rates)
+            self._learners[kind] = _Learners(columns, products, rates, boosters[0], boosters[1])
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,6 @@ class _Rows:
     features: NDArray[np.float32]
     acquired: NDArray[np.bool_]
     candidates: NDArray[np.bool_]
-    rates: NDArray[np.float32]
     kinds: NDArray[np.int32]
     weights: NDArray[np.float32]
 
@@ -224,7 +228,6 @@ class _Rows:
                     block.features[:, columns],
                     batch.acquired[kept],
                     block.candidates,
-                    block.segment_rates,
                     block.kinds,
                     np.where(bought[kept], 1.0, 1.0 / share).astype(np.float32),
                 )
@@ -245,7 +248,7 @@ def _varies(column: NDArray[np.float32]) -> bool:
 
 
 def _utilities(rates: NDArray[np.float32], candidates: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Where the boosting starts: the log of what similar customers did; what is no candidate, out of reach."""
+    """Where the boosting starts: the log of how often each product is acquired; what is no candidate, out of reach."""
     return np.where(candidates, np.log(rates.astype(np.float64) + _RATE_FLOOR), _EXCLUDED)
 
 

@@ -31,6 +31,9 @@ _BYTES_IN_BUCKET = 100 << 20
 """Bytes of the (uncompressed) file whose customers are worked on at a time."""
 
 _COMPRESSION = 8  # a .gz of this file is about so much smaller
+_ROWS_BEFORE_FLUSH = 100_000
+"""Rows that wait in memory for their bucket, per thread; the engine's default is five times as many."""
+
 _YES = "'1', '1.0'"
 _NO = "'0', '0.0'"
 _FLAGS_OR_NA = r"( *([01](\.0)?|NA)? *(,|$))*"
@@ -83,6 +86,7 @@ def _spread(work: Import, relation: str, source: Path, n_buckets: int) -> tuple[
     customer = f"TRY_CAST({text('ncodpers')} AS BIGINT)"
     snapshot = f"TRY_CAST({text('fecha_dato')} AS DATE)"
     joined = f"TRY_CAST({text('fecha_alta')} AS DATE)"
+    work.connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_BEFORE_FLUSH}")
     work.connection.execute(
         f"""
         COPY (

@@ -2,6 +2,7 @@ import gzip
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -28,7 +29,7 @@ def assert_clean(folder: Path, today: date) -> dict[str, int]:
     return report.table_rows
 
 
-def query(folder: Path, table: str, sql: str) -> list[tuple[object, ...]]:
+def query(folder: Path, table: str, sql: str) -> list[tuple[Any, ...]]:
     return duckdb.connect().execute(f"FROM '{folder / table}.parquet' {sql}").fetchall()
 
 

@@ -29,8 +29,8 @@ def write_snapshots(path: Path, snapshots: list[dict[str, str]]) -> Path:
     return path
 
 
-def snapshot(month: str, customer: int = 1, **values: str) -> dict[str, str]:
-    return {"fecha_dato": f"{month}-28", "ncodpers": str(customer)} | values
+def snapshot(month: str, **values: str) -> dict[str, str]:
+    return {"fecha_dato": f"{month}-28", "ncodpers": "1"} | values
 
 
 def imported(tmp_path: Path, snapshots: list[dict[str, str]]) -> Path:
@@ -78,7 +78,11 @@ class TestAccounts:
         assert spans(tmp_path, rows) == [(date(2015, 2, 1), date(2015, 7, 1))]
 
     def test_a_customer_who_is_gone_has_closed_everything(self, tmp_path: Path) -> None:
-        rows = [snapshot("2015-01", **{CARD: "1"}), snapshot("2015-02", **{CARD: "1"}), snapshot("2015-05", 2)]
+        rows = [
+            snapshot("2015-01", **{CARD: "1"}),
+            snapshot("2015-02", **{CARD: "1"}),
+            snapshot("2015-05", ncodpers="2"),
+        ]
         assert spans(tmp_path, rows) == [(date(2010, 3, 4), date(2015, 3, 1))]
 
     def test_a_year_ends(self, tmp_path: Path) -> None:
@@ -128,7 +132,7 @@ class TestRefusals:
             ([snapshot("2015-01", **{CARD: "2"})], "1 rows have .* the first: 1 at 2015-01-28"),
             ([snapshot("2015-01", **{CARD: "yes"})], "1 rows have"),
             ([snapshot("1/2015")], "1 rows have"),
-            ([snapshot("2015-01") | {"ncodpers": "x"}], "1 rows have"),
+            ([snapshot("2015-01", ncodpers="x")], "1 rows have"),
             ([snapshot("2015-01"), snapshot("2015-01")], "Customer 1 has several snapshots in the month of 2015-01-28"),
         ],
     )

@@ -1,0 +1,57 @@
+"""One customer's block is that customer's row of everybody's, bit for bit: an RM sees what a campaign does."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from features.block import CustomerBlock
+from features.states import CustomerStates
+
+ARRAYS = (
+    *(field.name for field in fields(CustomerBlock) if field.name not in ("states", "period", "partly_hidden")),
+    "held",
+    "kinds",
+    "features",
+)
+
+
+def bits(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).view(np.uint8)
+
+
+@pytest.mark.parametrize("age", [0, 5])
+def test_a_block_of_one_is_a_row_of_a_block_of_all(synthetic_states: CustomerStates, age: int) -> None:
+    states, period = synthetic_states, synthetic_states.as_of_period - age
+    everyone = states.block(states.known_at(period), period)
+    assert everyone.n_customers > 400
+    for row in range(0, everyone.n_customers, 3):
+        alone = states.block(everyone.positions[row : row + 1], period)
+        for name in ARRAYS:
+            one, of_all = getattr(alone, name), getattr(everyone, name)
+            assert one.dtype == of_all.dtype
+            assert one[0].tobytes() == of_all[row].tobytes(), f"{name} of {states.customer_id(everyone.positions[row])}"
+
+
+@pytest.mark.parametrize("age", [0, 5])
+def test_the_order_and_size_of_blocks_change_nothing(synthetic_states: CustomerStates, age: int) -> None:
+    states, period = synthetic_states, synthetic_states.as_of_period - age
+    everyone = states.block(states.known_at(period), period)
+    shuffled = np.random.default_rng(0).permutation(everyone.n_customers)
+    other = states.block(everyone.positions[shuffled], period)
+    in_blocks = list(states.blocks(period, size=97))
+    for name in ARRAYS:
+        of_all = getattr(everyone, name)
+        np.testing.assert_array_equal(bits(getattr(other, name)), bits(of_all[shuffled]), err_msg=name)
+        joined = np.concatenate([getattr(block, name) for block in in_blocks])
+        np.testing.assert_array_equal(bits(joined), bits(of_all), err_msg=name)
+
+
+def test_the_bank_tries_every_family(synthetic_states: CustomerStates) -> None:
+    features = synthetic_states.block(
+        synthetic_states.known_at(synthetic_states.as_of_period), synthetic_states.as_of_period
+    ).features
+    families = {row["family"] for row in synthetic_states.feature_set.dictionary()}
+    assert families == {"holdings", "profile", "balances", "activity", "contacts", "adoption"}
+    assert np.all(np.isnan(features) | np.isfinite(features))
+    assert np.isfinite(features).mean() > 0.5

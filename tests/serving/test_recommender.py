@@ -1,0 +1,147 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.errors import BadInput, NotFound, NotReady
+from serving.decisions import decide
+from serving.recommender import Recommender
+from tests.oracles.ranking import top_k_by_sorting
+from training import CHAMPION, Bundle, Tracking
+from training.models import MODELS
+
+LIMIT = 7
+
+
+@pytest.fixture(scope="module")
+def bundle(trained):
+    """The champion's bundle with every model of it."""
+    return Bundle.open(Tracking(trained).version(CHAMPION).folder)
+
+
+def serving(bundle, recommender, model):
+    """A recommender for which `model` was selected."""
+    selected = Bundle(
+        replace(bundle.manifest, selected=model), bundle.catalogue, bundle.layout, bundle.models, bundle.calibrations
+    )
+    return Recommender(recommender.states, selected, "1")
+
+
+class TestParity:
+    """Online is batch: what one customer is answered is, bit for bit, the customer's row of the stream."""
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_every_customer_alone_gets_the_row_of_the_stream(self, bundle, recommender, model):
+        mine = serving(bundle, recommender, model)
+        ids = mine.states.catalogue.product_ids
+        answered = 0
+        for decisions in mine.stream(limit=LIMIT):
+            for position, products, propensities in zip(
+                decisions.positions, decisions.products, decisions.propensities, strict=True
+            ):
+                alone = mine.recommend(mine.states.customer_id(position), LIMIT)
+                assert [s.product_id for s in alone.suggestions] == [
+                    ids[product] for product in products if product >= 0
+                ]
+                given = np.array([s.propensity for s in alone.suggestions], dtype=np.float32)
+                assert given.tobytes() == propensities[products >= 0].tobytes()
+                answered += 1
+        assert answered == len(mine.states.known_at(mine.states.as_of_period)) > 600
+
+    def test_the_size_of_blocks_changes_nothing(self, recommender):
+        (whole,) = recommender.stream(limit=LIMIT)
+        parts = [
+            decide(recommender.bundle, block, recommender.versions, limit=LIMIT)
+            for block in recommender.states.blocks(recommender.states.as_of_period, size=97)
+        ]
+        assert len(parts) > 5
+        for name in ("positions", "products", "propensities"):
+            assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == getattr(whole, name).tobytes()
+
+
+class TestDecide:
+    def test_candidates_are_ranked_by_propensity_and_ties_by_product(self, recommender):
+        (decisions,) = recommender.stream(limit=LIMIT)
+        block = recommender.states.block(decisions.positions, recommender.states.as_of_period)
+        propensities = recommender.bundle.propensities(block)
+        assert np.array_equal(decisions.products, top_k_by_sorting(propensities, block.candidates, LIMIT))
+        offered = decisions.products >= 0
+        expected = np.take_along_axis(propensities, np.maximum(decisions.products, 0), axis=1)
+        assert np.array_equal(decisions.propensities[offered], expected[offered])
+        assert (decisions.propensities[~offered] == 0).all()
+
+    def test_nothing_held_is_offered(self, recommender):
+        (decisions,) = recommender.stream(limit=LIMIT)
+        block = recommender.states.block(decisions.positions, recommender.states.as_of_period)
+        rows, places = np.nonzero(decisions.products >= 0)
+        products = decisions.products[rows, places]
+        assert block.candidates[rows, products].all()
+        assert not block.held[rows, products].any()
+
+    def test_only_the_products_in_question_are_offered(self, recommender):
+        wanted = np.zeros(len(recommender.states.catalogue), dtype=np.bool_)
+        wanted[[3, 30]] = True
+        (decisions,) = recommender.stream(limit=LIMIT, products=wanted)
+        assert set(np.unique(decisions.products)) == {-1, 3, 30}
+        assert (decisions.products[:, 2:] == -1).all()
+
+
+class TestRecommend:
+    def test_says_what_each_product_is(self, recommender):
+        found = recommender.recommend("R0000001", 3)
+        assert [s.rank for s in found.suggestions] == [1, 2, 3]
+        catalogue = {product.product_id: product for product in recommender.states.catalogue.products}
+        for suggestion in found.suggestions:
+            product = catalogue[suggestion.product_id]
+            assert (suggestion.name, suggestion.name_zh, suggestion.family) == (
+                product.name, product.name_zh, product.family,
+            )  # fmt: skip
+        propensities = [s.propensity for s in found.suggestions]
+        assert propensities == sorted(propensities, reverse=True)
+        assert all(0 < propensity < 1 for propensity in propensities)
+
+    def test_carries_the_versions(self, recommender, trained):
+        found = recommender.recommend("C000001", 1)
+        assert found.to_dict()["versions"] == {
+            "model": Tracking(trained).version(CHAMPION).number,
+            "states": recommender.states.manifest.build_id,
+            "as_of": "2026-06-30",
+        }
+
+    def test_each_kind_of_customer_is_offered_its_own_products(self, recommender):
+        kinds = {product.product_id: product.customer_kind for product in recommender.states.catalogue.products}
+        for customer_id, kind in (("R0000001", "retail"), ("C000001", "corporate")):
+            suggestions = recommender.recommend(customer_id, 50).suggestions
+            assert suggestions
+            assert {kinds[s.product_id] for s in suggestions} <= {kind, "both"}
+
+    def test_more_than_there_are_gives_what_there_are(self, recommender):
+        found = recommender.recommend("R0000001", 10_000).suggestions
+        position = np.array([recommender.states.position_of("R0000001")])
+        block = recommender.states.block(position, recommender.states.as_of_period)
+        assert len(found) == block.candidates.sum()
+
+    @pytest.mark.parametrize("customer_id", ["nobody", "", "R", "R00000011", "客户", "R0000001\0", "\0", "R0000001 "])
+    def test_an_unknown_customer_is_not_found(self, recommender, customer_id):
+        with pytest.raises(NotFound, match=r"is not in the states of 2026-06-30"):
+            recommender.recommend(customer_id, 3)
+
+
+class TestOpen:
+    def test_without_states_says_what_to_run(self, tmp_path):
+        with pytest.raises(NotReady, match=r"no customer states in .*run `nextproduct build TABLES"):
+            Recommender.open(tmp_path)
+
+    def test_without_a_champion_says_what_to_run(self, trained, tmp_path):
+        shutil.copytree(trained / "states", tmp_path / "states")
+        with pytest.raises(NotReady, match=r"no champion in the registry.*run `nextproduct train`"):
+            Recommender.open(tmp_path)
+        assert not (tmp_path / "mlflow.db").exists()
+
+    def test_a_damaged_champion_is_refused(self, own):
+        workspace, _ = own
+        folder = Tracking(workspace).version(CHAMPION).folder
+        (folder / "layout.json").unlink()
+        with pytest.raises(BadInput, match=r"layout\.json"):
+            Recommender.open(workspace)

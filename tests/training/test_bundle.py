@@ -1,0 +1,160 @@
+import json
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.errors import BadInput, NotFound
+from training import CHAMPION, Bundle, Tracking
+from training.bundle import MANIFEST
+from training.models import MODELS
+
+
+@pytest.fixture(scope="module")
+def champion(trained):
+    """The folder of the champion's bundle."""
+    return Tracking(trained).version(CHAMPION).folder
+
+
+@pytest.fixture(scope="module")
+def bundle(champion):
+    return Bundle.open(champion)
+
+
+@pytest.fixture
+def copy(champion, tmp_path):
+    return shutil.copytree(champion, tmp_path / "bundle")
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def everyone(states):
+    return states.block(np.arange(states.n_customers), states.as_of_period)
+
+
+class TestPropensities:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_are_probabilities_of_candidates_and_0_elsewhere(self, bundle, states, model):
+        block = everyone(states)
+        found = bundle.propensities(block, model)
+        assert found.dtype == np.float32
+        assert found.shape == block.candidates.shape
+        assert (found[~block.candidates] == 0).all()
+        assert ((found >= 0) & (found <= 1)).all()
+        assert len(np.unique(found[block.candidates])) > 10
+
+    def test_are_the_selected_model_s_by_default(self, bundle, states):
+        block = everyone(states)
+        assert np.array_equal(bundle.propensities(block), bundle.propensities(block, bundle.manifest.selected))
+        other = next(name for name in bundle.models if name != bundle.manifest.selected)
+        assert not np.array_equal(bundle.propensities(block), bundle.propensities(block, other))
+
+    def test_of_a_model_that_is_not_there_are_refused(self, bundle, states):
+        with pytest.raises(NotFound, match="no model 'oracle'; it has: als, ease"):
+            bundle.propensities(everyone(states), "oracle")
+
+
+class TestFiles:
+    def test_a_round_trip_gives_the_same_bits(self, bundle, states, tmp_path):
+        bundle.save(tmp_path)
+        again = Bundle.open(tmp_path)
+        assert again.manifest == bundle.manifest
+        assert again.catalogue == bundle.catalogue
+        assert again.layout == bundle.layout
+        block = everyone(states)
+        for name in MODELS:
+            assert again.propensities(block, name).tobytes() == bundle.propensities(block, name).tobytes()
+
+    def test_another_selection_is_another_bundle(self, bundle, tmp_path):
+        manifest = replace(bundle.manifest, selected="ease")
+        Bundle(manifest, bundle.catalogue, bundle.layout, bundle.models, bundle.calibrations).save(tmp_path)
+        assert Bundle.open(tmp_path, only_selected=True).manifest.selected == "ease"
+
+    def test_the_models_are_all_of_them(self, bundle):
+        assert set(bundle.models) == set(bundle.calibrations) == set(bundle.manifest.models) == set(MODELS)
+
+    def test_only_the_selected_model_is_loaded_for_serving(self, champion, bundle, states, monkeypatch):
+        loaded = []
+        for model in MODELS.values():
+            monkeypatch.setattr(model, "load", classmethod(_noting(loaded, model.load.__func__)))
+        serving = Bundle.open(champion, only_selected=True)
+        assert loaded == list(serving.models) == list(serving.calibrations) == [bundle.manifest.selected]
+        block = everyone(states)
+        assert serving.propensities(block).tobytes() == bundle.propensities(block).tobytes()
+
+    def test_no_file_is_a_pickle(self, champion):
+        found = files(champion)
+        assert len(found) > 3 * len(MODELS)
+        for name in found:
+            path = champion / name
+            assert path.suffix in {".json", ".txt", ".npy", ".npz"}, name
+            if path.suffix in {".json", ".txt"}:
+                path.read_text(encoding="utf-8")
+                continue
+            content = np.load(path, allow_pickle=False)
+            for array in [content] if path.suffix == ".npy" else [content[key] for key in content.files]:
+                assert array.dtype.kind in "biufU", name
+
+    def test_nothing_is_unpickled(self, champion, monkeypatch):
+        def refuse(*_args, **_options):
+            raise AssertionError("unpickled")
+
+        for name in ("load", "loads", "Unpickler"):
+            monkeypatch.setattr(pickle, name, refuse)
+        assert set(Bundle.open(champion).models) == set(MODELS)
+
+
+def _noting(loaded, load):
+    def noting(cls, folder):
+        loaded.append(cls.name)
+        return load(cls, folder)
+
+    return noting
+
+
+class TestWhatIsNotAsWritten:
+    def refused(self, folder, name):
+        with pytest.raises(BadInput) as refusal:
+            Bundle.open(folder, only_selected=True)
+        assert name in str(refusal.value)
+        assert str(folder) in str(refusal.value)
+        assert "train again" in str(refusal.value)
+
+    def test_a_changed_file_is_refused_by_name(self, copy):
+        for name in files(copy):
+            whole = (copy / name).read_bytes()
+            (copy / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+            self.refused(copy, name)
+            (copy / name).write_bytes(whole)
+        assert Bundle.open(copy).models
+
+    def test_a_missing_file_is_refused_by_name(self, copy):
+        for name in files(copy):
+            (copy / name).rename(copy.parent / "away")
+            self.refused(copy, name)
+            (copy.parent / "away").rename(copy / name)
+        assert Bundle.open(copy).models
+
+    def test_an_added_file_is_refused_by_name(self, copy):
+        (copy / "models" / "als" / "extra.npy").write_bytes(b"")
+        self.refused(copy, "models/als/extra.npy")
+
+    @pytest.mark.parametrize("change", [{"selected": "ease"}, {"trained_to": 0}, {"horizon": 9}, {"format": 2}])
+    def test_an_edited_manifest_is_refused(self, copy, change):
+        """Broken before: only the other files were checked."""
+        content = json.loads((copy / MANIFEST).read_text(encoding="utf-8"))
+        assert content | change != content
+        (copy / MANIFEST).write_text(json.dumps(content | change), encoding="utf-8")
+        self.refused(copy, MANIFEST)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"hashes": 3}', '{"hashes": {}, "format": 1}'])
+    def test_a_manifest_that_is_none_is_refused(self, copy, text):
+        (copy / MANIFEST).write_text(text, encoding="utf-8")
+        self.refused(copy, MANIFEST)
+
+    def test_a_folder_that_is_not_there_is_refused(self, tmp_path):
+        self.refused(tmp_path / "gone", MANIFEST)

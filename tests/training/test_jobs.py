@@ -1,0 +1,451 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import training.jobs
+from features import current_states
+from features.build import build_states
+from features.errors import BadInput, NotReady
+from features.states import CURRENT
+from tests.training.banks import light, own_workspace, rewrite, synthetic_tables, write_bank
+from tests.training.killed_retrains import MOMENTS, SECONDS
+from training import CHAMPION, Bundle, EvaluationConfig, Tracking, TrainingConfig, evaluate_champion, retrain, train
+from training.bundle import MANIFEST
+from training.models import MODELS
+from training.splits import hide_one_parts
+from training.tracking import CHALLENGER, EXPERIMENT
+
+QUICK = EvaluationConfig(resamples=40)
+WORTHLESS = light(models=("popularity",), popularity={"shrinkage": 1e12})
+"""A model for which all products are alike, so that it ranks them by their ids."""
+
+PROJECT = Path(__file__).parents[2]
+
+
+def folder_of(workspace):
+    return Tracking(workspace).version(CHAMPION).folder
+
+
+def contents(folder):
+    """Every file of a bundle but what its manifest says of where it comes from."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    manifest = json.loads(found.pop(MANIFEST))
+    for name in ("build_id", "fingerprints"):
+        manifest.pop(name)
+    manifest["hashes"].pop(MANIFEST)
+    return found, manifest
+
+
+def runs(workspace):
+    client = Tracking(workspace).client
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return client.search_runs([experiment.experiment_id])
+
+
+def run_script(script, *arguments, **environment):
+    """A script of this folder in a process of its own."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "MLFLOW")) and k != "CI"}
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "tests" / "training" / script), *map(str, arguments)],
+        capture_output=True, text=True, env=inherited | {"PYTHONPATH": str(PROJECT)} | environment, check=False,
+    )  # fmt: skip
+
+
+class TestTrain:
+    def test_everything_about_the_run_is_kept(self, trained, states):
+        version = Tracking(trained).version(CHAMPION)
+        run = Tracking(trained).client.get_run(version.run_id)
+        assert run.info.status == "FINISHED"
+        assert run.data.params["train_periods"] == "6"
+        assert run.data.params["propensity.any_rounds"] == "12"
+        assert run.data.params["horizon"] == "1"
+        manifest = states.manifest
+        assert manifest.fingerprints.keys() >= {"customers", "products", "accounts", "balances", "contacts"}
+        for table, fingerprint in manifest.fingerprints.items():
+            assert run.data.tags[f"fingerprint.{table}"] == fingerprint
+        assert run.data.tags["states"] == manifest.build_id
+        assert run.data.tags["as_of"] == "2026-06-30"
+        assert {f"validation/map_at_7/{model}" for model in MODELS} <= run.data.metrics.keys()
+        artefacts = version.folder.parent
+        features = json.loads((artefacts / "features.json").read_text(encoding="utf-8"))
+        assert [feature["name"] for feature in features] == list(states.feature_set.names)
+        assert (version.folder / MANIFEST).is_file()
+
+    def test_the_best_on_the_validation_dates_serves(self, trained):
+        version = Tracking(trained).version(CHAMPION)
+        metrics = Tracking(trained).client.get_run(version.run_id).data.metrics
+        validation = {model: metrics[f"validation/map_at_7/{model}"] for model in MODELS}
+        bundle = Bundle.open(version.folder)
+        assert validation[bundle.manifest.selected] == max(validation.values())
+        assert min(validation.values()) > 0
+
+    def test_the_manifest_says_what_the_bundle_has_seen(self, trained, states):
+        manifest = Bundle.open(folder_of(trained)).manifest
+        assert manifest.trained_to == states.as_of_period - 2  # test_periods
+        assert manifest.build_id == states.manifest.build_id
+        assert manifest.fingerprints == states.manifest.fingerprints
+        assert manifest.protocol == "periods"
+
+    def test_twice_gives_the_same_bytes(self, own):
+        workspace, _ = own
+        first = contents(folder_of(workspace))
+        version = train(workspace, light()).version
+        assert version.number == "2"
+        assert contents(version.folder) == first
+
+    def test_another_seed_gives_others(self, own):
+        workspace, _ = own
+        first, _ = contents(folder_of(workspace))
+        version = train(workspace, light(propensity={"seed": 7, "any_rounds": 12, "choice_rounds": 6})).version
+        assert contents(version.folder)[0] != first
+
+    def test_without_states_says_what_to_run(self, tmp_path):
+        with pytest.raises(NotReady, match="run `nextproduct build TABLES"):
+            train(tmp_path, light())
+
+    def test_a_history_too_short_is_refused_and_the_champion_stays(self, own):
+        workspace, _ = own
+        before = Tracking(workspace).version(CHAMPION)
+        with pytest.raises(BadInput, match="history is too short to train"):
+            train(workspace, light(validation_periods=30, test_periods=30))
+        assert Tracking(workspace).version(CHAMPION) == before
+
+    @pytest.mark.parametrize("failure", [RuntimeError("the disk is full"), KeyboardInterrupt()])
+    def test_a_run_that_fails_is_marked_and_the_champion_stays(self, own, monkeypatch, failure):
+        workspace, _ = own
+        before = Tracking(workspace).version(CHAMPION)
+
+        def fail(*_arguments):
+            raise failure
+
+        monkeypatch.setattr(training.jobs, "fit_bundle", fail)
+        with pytest.raises(type(failure)):
+            train(workspace, light())
+        assert sorted(run.info.status for run in runs(workspace)) == ["FAILED", "FINISHED"]
+        assert Tracking(workspace).version(CHAMPION) == before
+
+    def test_no_job_touches_the_network(self, session_folder, tmp_path):
+        done = run_script("without_network.py", synthetic_tables(session_folder), tmp_path / "workspace")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+class TestConfig:
+    @pytest.mark.parametrize("name", ["map@7", "hit_rate@3", "ndcg@10"])
+    def test_a_metric_to_select_by(self, name):
+        assert TrainingConfig(select_by=name).select_by == name
+
+    @pytest.mark.parametrize("name", ["auc", "map", "map@", "map@x", "map@0", "map@-1", "profit@7", "@7"])
+    def test_a_metric_that_is_none_is_refused(self, name):
+        """Broken before: found out after all models were fitted, or by a traceback."""
+        with pytest.raises(ValueError, match=f"no metric '{name}'; give one of hit_rate"):
+            TrainingConfig(select_by=name)
+
+    def test_models_must_be_known_and_popularity_among_them(self):
+        with pytest.raises(ValueError, match=r"unknown model \['oracle'\]; there are: popularity"):
+            TrainingConfig(models=("popularity", "oracle"))
+        with pytest.raises(ValueError, match="popularity must be among the models"):
+            TrainingConfig(models=("ease",))
+
+
+CUT = date(2026, 4, 30)
+"""The end of the last period that the champion has seen: the newest is June, two are kept for tests."""
+
+
+class TestNothingOfTheFutureIsLearnt:
+    """Everything that happened or became known after the cut is rewritten; the bundle does not change by a byte."""
+
+    def rewritten(self, tables):
+        later = f"> DATE '{CUT}'"
+        other_product = "CASE product_id WHEN 'payroll' THEN 'gold_accumulation' ELSE 'payroll' END"
+        rewrite(
+            tables,
+            "accounts",
+            # opened later: some never were, others were of another product; closed later: never closed
+            f"SELECT account_id, customer_id, CASE WHEN opened_on {later} THEN {other_product} ELSE product_id END "
+            "AS product_id, opened_on, "
+            f"CASE WHEN closed_on {later} OR opened_on {later} THEN NULL ELSE closed_on END AS closed_on, "
+            f"CASE WHEN matures_on {later} THEN NULL ELSE matures_on END AS matures_on, "
+            f"CASE WHEN recorded_on {later} AND opened_on <= DATE '{CUT}' THEN DATE '2026-06-30' "
+            "ELSE recorded_on END AS recorded_on "
+            f"FROM t WHERE NOT (opened_on {later} AND hash(account_id) % 2 = 0)",
+        )
+        for name, values in {
+            "balances": "average_balance * 3 + 100 AS average_balance",
+            "activity": "count + 7 AS count",
+            "payments": "amount * 9 AS amount",
+        }.items():
+            column = values.rpartition(" ")[2]
+            changed = values.removesuffix(f" AS {column}")
+            rewrite(
+                tables,
+                name,
+                f"SELECT * REPLACE (CASE WHEN period {later} THEN {changed} ELSE {column} END AS {column}) FROM t "
+                f"WHERE NOT (period {later} AND hash(period, {column}) % 3 = 0)",
+            )
+        rewrite(
+            tables,
+            "contacts",
+            f"SELECT * REPLACE (CASE WHEN contacted_on {later} THEN 'payroll' ELSE product_id END AS product_id, "
+            f"CASE WHEN outcome_on {later} THEN 'accepted' ELSE outcome END AS outcome) "
+            f"FROM t WHERE NOT (contacted_on {later} AND hash(contact_id) % 2 = 0)",
+        )
+        rewrite(
+            tables,
+            "complaints",
+            f"SELECT * REPLACE (CASE WHEN resolved_on {later} THEN NULL ELSE resolved_on END AS resolved_on) "
+            f"FROM t WHERE opened_on <= DATE '{CUT}'",
+        )
+        rewrite(tables, "consents", f"SELECT * FROM t WHERE changed_on <= DATE '{CUT}'")
+        rewrite(
+            tables,
+            "customers",
+            f"SELECT * REPLACE (CASE WHEN valid_from {later} THEN 'private' ELSE tier END AS tier, "
+            f"CASE WHEN valid_from {later} THEN 1 ELSE income END AS income) FROM t",
+        )
+
+    def test_the_bundle_is_the_same_byte_for_byte(self, own, session_folder):
+        workspace, tables = own
+        before = current_states(workspace)
+        expected = contents(folder_of(workspace))
+        self.rewritten(tables)
+        now = build_states(tables, workspace).states
+        assert now.manifest.as_of == before.manifest.as_of
+        assert all(
+            now.manifest.fingerprints[name] != fingerprint
+            for name, fingerprint in before.manifest.fingerprints.items()
+            if name != "products"
+        )
+        version = train(workspace, light()).version
+        manifest = Bundle.open(version.folder).manifest
+        assert now.calendar.end_of(manifest.trained_to) == CUT
+        assert contents(version.folder) == expected
+        # and the rewriting was no trifle: what happens after the cut is something else now
+        t = np.arange(now.n_customers), manifest.trained_to, 2
+        assert now.history.opened_within(*t).sum() != before.history.opened_within(*t).sum()
+
+
+class TestEvaluate:
+    def test_every_model_is_judged_and_the_report_kept(self, own):
+        workspace, _ = own
+        report = evaluate_champion(workspace, QUICK)
+        assert set(report.models) == set(MODELS)
+        assert report.protocol == "periods"
+        version = Tracking(workspace).version(CHAMPION)
+        stored = (workspace / "reports" / "evaluation.json").read_text(encoding="utf-8")
+        assert stored == report.to_json()
+        assert (version.folder.parent / "evaluation.json").read_text(encoding="utf-8") == stored
+        metrics = Tracking(workspace).client.get_run(version.run_id).data.metrics
+        logged = {name: value for name, value in metrics.items() if not name.startswith("validation/")}
+        assert len(logged) > 5 * len(MODELS)
+        assert set(logged.values()) <= set(report.flat_metrics().values())
+
+    def test_twice_gives_the_same_report(self, own):
+        workspace, _ = own
+        assert evaluate_champion(workspace, QUICK).to_json() == evaluate_champion(workspace, QUICK).to_json()
+
+    def test_without_a_champion_says_what_to_run(self, own):
+        workspace, _ = own
+        (workspace / "mlflow.db").unlink()
+        with pytest.raises(NotReady, match=r"no champion in the registry.*nextproduct train"):
+            evaluate_champion(workspace, QUICK)
+
+    def test_a_damaged_champion_is_refused(self, own):
+        workspace, _ = own
+        (folder_of(workspace) / "catalogue.json").write_text("[]", encoding="utf-8")
+        with pytest.raises(BadInput, match=r"catalogue\.json"):
+            evaluate_champion(workspace, QUICK)
+
+
+class TestMovedWorkspace:
+    def test_works_where_it_is(self, own):
+        """Broken before: see `test_tracking`."""
+        workspace, _ = own
+        moved = workspace.rename(workspace.with_name("moved"))
+        assert evaluate_champion(moved, QUICK).models
+        version = train(moved, light()).version
+        assert version.folder.is_relative_to(moved)
+        assert Bundle.open(Tracking(moved).version(CHAMPION).folder).models
+        assert not workspace.exists()
+
+
+class TestRetrain:
+    def test_without_a_champion_says_what_to_run(self, tmp_path):
+        with pytest.raises(NotReady, match=r"no champion.*nextproduct train"):
+            retrain(tmp_path)
+
+    def test_one_as_good_is_promoted(self, own):
+        workspace, _ = own
+        outcome = retrain(workspace, training=light(), evaluation=QUICK)
+        assert (outcome.champion.number, outcome.challenger.number) == ("1", "2")
+        assert (outcome.difference.low, outcome.difference.value, outcome.difference.high) == (0, 0, 0)
+        assert outcome.champion_value == outcome.challenger_value > 0
+        assert outcome.promoted
+        assert Tracking(workspace).version(CHAMPION) == outcome.challenger
+
+    def test_a_worse_one_is_not_and_the_alias_stays(self, own):
+        workspace, _ = own
+        outcome = retrain(workspace, training=WORTHLESS, evaluation=QUICK)
+        assert not outcome.promoted
+        assert outcome.difference.high < 0
+        assert outcome.challenger_value < outcome.champion_value
+        assert Tracking(workspace).version(CHAMPION).number == "1"
+        assert Tracking(workspace).version(CHALLENGER) == outcome.challenger
+        metrics = Tracking(workspace).client.get_run(outcome.challenger.run_id).data.metrics
+        assert metrics["promoted"] == 0
+        assert metrics["against_champion/map_at_7/difference"] == outcome.difference.value
+
+    def test_a_better_one_replaces_a_worthless_champion(self, own):
+        workspace, _ = own
+        train(workspace, WORTHLESS)
+        outcome = retrain(workspace, training=light(), evaluation=QUICK)
+        assert outcome.promoted
+        assert outcome.difference.low > 0
+
+    def test_a_margin_decides_how_much_worse_is_not_worse(self, own):
+        workspace, _ = own
+        all_the_same = WORTHLESS.model_copy(update={"margin": 1.0})
+        assert retrain(workspace, training=all_the_same, evaluation=QUICK).promoted
+
+    @pytest.mark.parametrize("metric", ["hit_rate@2", "ndcg@10"])
+    def test_the_metric_need_not_be_among_the_evaluation_s(self, own, metric):
+        """Broken before: a KeyError after all the training."""
+        workspace, _ = own
+        outcome = retrain(
+            workspace,
+            training=light(models=("popularity",), select_by=metric),
+            evaluation=EvaluationConfig(ks=(1,), resamples=20),
+        )
+        assert outcome.metric == metric
+
+    def test_newer_tables_are_built_and_both_judged_on_what_neither_has_seen(
+        self, session_folder, tmp_path, monkeypatch
+    ):
+        tables, workspace = tmp_path / "tables", tmp_path / "workspace"
+        shutil.copytree(synthetic_tables(session_folder), tables)
+        then = build_states(tables, workspace, as_of=date(2026, 4, 30)).states
+        champion = train(workspace, light(models=("popularity",))).version
+        assert then.calendar.end_of(Bundle.open(champion.folder).manifest.trained_to) == date(2026, 2, 28)
+        asked = []
+        unseen = training.jobs.unseen_batches
+
+        def noting(states, *manifests):
+            for batch in unseen(states, *manifests):
+                asked.append(str(states.calendar.end_of(batch.batch.block.period)))
+                yield batch
+
+        monkeypatch.setattr(training.jobs, "unseen_batches", noting)
+        outcome = retrain(workspace, training=light(models=("popularity",)), evaluation=QUICK)
+        now = current_states(workspace)
+        assert now.manifest.as_of == "2026-06-30"
+        assert now.calendar.end_of(Bundle.open(outcome.challenger.folder).manifest.trained_to) == date(2026, 4, 30)
+        assert asked == ["2026-04-30", "2026-05-31"]
+
+    def test_newer_tables_that_break_the_contract_change_nothing(self, own):
+        workspace, tables = own
+        rewrite(tables, "products", "SELECT * REPLACE (NULL AS product_id) FROM t")
+        champion, states = Tracking(workspace).version(CHAMPION), current_states(workspace).manifest
+        with pytest.raises(BadInput, match="break the input contract"):
+            retrain(workspace, training=light(), evaluation=QUICK)
+        assert Tracking(workspace).version(CHAMPION) == champion
+        assert current_states(workspace).manifest == states
+
+    def test_tables_that_moved_are_read_where_they_are(self, own):
+        """Broken before: building from the same tables elsewhere kept the old place."""
+        workspace, tables = own
+        moved = tables.rename(tables.with_name("moved tables"))
+        with pytest.raises(BadInput, match=str(tables)):
+            retrain(workspace, training=WORTHLESS, evaluation=QUICK)
+        build_states(moved, workspace)
+        assert not retrain(workspace, training=WORTHLESS, evaluation=QUICK).promoted
+
+
+class TestKilledRetrain:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def killed(cls, session_folder, tmp_path_factory):
+        """A copy of the workspace, with newer tables, for each moment; its retrain was killed then."""
+        folder = tmp_path_factory.mktemp("killed")
+        for name in (*MOMENTS, *map(str, SECONDS)):
+            workspace, tables = own_workspace(session_folder, folder / f"making {name}")
+            rewrite(tables, "consents", "SELECT * FROM t WHERE changed_on < DATE '2026-06-01'")
+            workspace.rename(folder / name)
+        done = run_script("killed_retrains.py", folder)
+        assert done.returncode == 0, done.stderr
+        return folder, dict(line.split(": ") for line in done.stdout.splitlines())
+
+    @pytest.mark.parametrize("moment", [*MOMENTS, *map(str, SECONDS)])
+    def test_leaves_the_champion_in_use_and_the_next_succeeds(self, killed, trained, moment):
+        folder, ended = killed
+        if moment in MOMENTS:
+            assert ended[moment] == "True"
+        workspace = folder / moment
+        champion = Tracking(workspace).version(CHAMPION)
+        if ended[moment] == "True":
+            assert champion.number == "1"
+            assert contents(champion.folder) == contents(folder_of(trained))
+        states = current_states(workspace)
+        assert (workspace / "states" / states.manifest.build_id).is_dir()
+        block = states.block(np.arange(20), states.as_of_period)
+        assert np.isfinite(Bundle.open(champion.folder).propensities(block)).all()
+
+        outcome = retrain(workspace, training=light(models=("popularity",)), evaluation=QUICK)
+        assert outcome.champion == champion
+        assert current_states(workspace).manifest.build_id == (
+            (workspace / "states" / CURRENT).read_text(encoding="utf-8").strip()
+        )
+        assert not list((workspace / "states").glob("*part*"))
+        assert Tracking(workspace).version(CHAMPION) == (outcome.challenger if outcome.promoted else champion)
+
+
+class TestUndatedHoldings:
+    @pytest.fixture
+    def workspace(self, tmp_path):
+        rng = np.random.default_rng(1)
+        self.write(tmp_path / "tables", rng, range(400))
+        build_states(tmp_path / "tables", tmp_path)
+        train(tmp_path, light(models=("popularity", "ease")))
+        return tmp_path
+
+    def write(self, tables, rng, numbers):
+        """Two tastes: those who hold a mostly hold b, those who hold c mostly hold d; e is anybody's."""
+        accounts = []
+        for number in numbers:
+            taste = ("a", "b") if number % 3 else ("c", "d")
+            held = {product for product in taste if rng.random() < 0.8} | {p for p in "abcde" if rng.random() < 0.15}
+            accounts += [(f"h{number}", product) for product in sorted(held)]
+        write_bank(
+            tables,
+            {
+                "customers": [{"customer_id": f"h{number}", "kind": "retail"} for number in numbers],
+                "products": [
+                    {"product_id": p, "name": p, "name_zh": "", "family": "f", "customer_kind": "retail"}
+                    for p in "abcde"
+                ],
+                "accounts": [
+                    {"account_id": f"{c}{p}", "customer_id": c, "product_id": p, "opened_on": ""} for c, p in accounts
+                ],
+            },
+        )
+
+    def test_are_judged_by_hiding_one(self, workspace):
+        report = evaluate_champion(workspace, QUICK)
+        assert (report.protocol, report.selected) == ("hide-one", "ease")
+        states = current_states(workspace)
+        holders = np.flatnonzero(np.diff(states.history.indptr))
+        test = hide_one_parts(states, 1)[2]
+        assert report.counts.rows == len(np.intersect1d(test, holders))
+        assert report.models["ease"]["hit_rate@1"].value > report.models["popularity"]["hit_rate@1"].value
+
+    def test_are_retrained_on_newer_tables(self, workspace):
+        self.write(workspace / "tables", np.random.default_rng(2), range(100, 600))
+        outcome = retrain(workspace, training=light(models=("popularity", "ease")), evaluation=QUICK)
+        assert outcome.champion.number == "1"
+        assert outcome.champion_value > 0.5

@@ -1,0 +1,233 @@
+"""What the propensity model alone must do; what every model must is in ``models/conformance.py``."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from features import CustomerBlock
+from features.contracts import KIND, KINDS
+from tests.training.models.fixtures import FIRST_PERIOD, InMemoryExamples, random_bank
+from training.examples import Batch
+from training.models import Propensity
+from training.models.propensity import PropensityConfig
+
+RETAIL, CORPORATE = 0, 1
+
+
+class Features:
+    """Two facts of a customer, given to the states beforehand."""
+
+    names = ("taste", "activity:mobile")
+
+    def __init__(self, values):
+        self.values = values
+
+    def compute(self, block):
+        return self.values[block.positions].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class States:
+    n_customers: int
+    feature_set: Features
+    kinds: np.ndarray
+
+    @property
+    def profile(self):
+        return SimpleNamespace(codes={KIND: self.kinds})
+
+
+def examples_of(values, acquired, *, candidates=None, kinds=None) -> InMemoryExamples:
+    """One batch of customers with `values` (n, 2) of the two features."""
+    n, n_products = acquired.shape
+    states = States(
+        n_customers=n,
+        feature_set=Features(np.asarray(values)),
+        kinds=np.zeros(n, np.int32) if kinds is None else kinds.astype(np.int32),
+    )
+    block = CustomerBlock(
+        states=states,
+        positions=np.arange(n),
+        period=FIRST_PERIOD,
+        words=np.zeros((n, n_products), np.uint64),
+        versions=np.arange(n),
+        candidates=np.ones((n, n_products), bool) if candidates is None else candidates,
+        segments=np.zeros(n, np.int32),
+    )
+    return InMemoryExamples((Batch(block, acquired),), n_products, 1, states)
+
+
+def block_of(examples):
+    return examples.kept[0].block
+
+
+def fitted(examples, **settings):
+    return Propensity(PropensityConfig(**settings)).fit(examples)
+
+
+@pytest.fixture(scope="module")
+def tasteful():
+    """Taste says which of two products a customer chooses, activity whether any: 40% of the active, 5% of the rest."""
+    rng = np.random.default_rng(1)
+    n = 8000
+    taste, active = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    buys = rng.random(n) < np.where(active == 1, 0.4, 0.05)
+    follows = rng.random(n) < 0.9
+    acquired = np.zeros((n, 3), bool)
+    acquired[np.arange(n), np.where(follows, taste, 1 - taste)] = buys
+    return examples_of(np.stack([taste, active], axis=1), acquired), taste, active
+
+
+class TestWhatIsLearnt:
+    def test_recovers_known_probabilities(self, tasteful):
+        examples, taste, active = tasteful
+        scores = fitted(examples, column_share=1.0).score(block_of(examples))
+        for likes in (0, 1):
+            for is_active in (0, 1):
+                mine = scores[(taste == likes) & (active == is_active)]
+                anything = 0.4 if is_active else 0.05
+                # 2,000 customers a cell: five standard errors of its share, and the shrinkage of few rounds
+                tolerance = 5 * (anything * (1 - anything) / 2000) ** 0.5 + 0.02
+                assert abs(mine[:, likes].mean() - anything * 0.9) < tolerance
+                assert abs(mine[:, 1 - likes].mean() - anything * 0.1) < tolerance
+
+    def test_a_product_nobody_acquired_scores_0(self, tasteful):
+        examples, *_ = tasteful
+        scores = fitted(examples, any_rounds=3, choice_rounds=2).score(block_of(examples))
+        assert (scores[:, 2] == 0).all()
+        assert (scores[:, :2] > 0).all()
+
+    def test_the_expected_number_of_acquisitions_survives_the_draw_of_rows(self, tasteful):
+        examples, *_ = tasteful
+        realised = examples.kept[0].acquired.any(axis=1).mean()
+        for max_rows in (1000, 100_000):
+            model = fitted(examples, max_rows=max_rows, any_rounds=60, choice_rounds=2)
+            expected = model.score(block_of(examples)).sum(axis=1).mean()
+            # of 1,000 rows drawn; five standard errors
+            assert abs(expected - realised) < 5 * (realised * (1 - realised) / 1000) ** 0.5
+
+    def test_the_choice_starts_from_how_often_each_is_acquired(self):
+        """Boosted by next to nothing, the odds between candidates are those of their acquisitions."""
+        rng = np.random.default_rng(2)
+        n = 4000
+        acquired = np.zeros((n, 2), bool)
+        acquired[np.arange(n), rng.choice(2, n, p=[0.75, 0.25])] = rng.random(n) < 0.2
+        examples = examples_of(rng.random((n, 2)).round(1), acquired)
+        scores = fitted(examples, any_rounds=1, choice_rounds=1, learning_rate=1e-6).score(block_of(examples))
+        first, second = acquired.sum(axis=0)
+        np.testing.assert_allclose(scores[:, 0] / scores[:, 1], first / second, rtol=1e-3)
+
+    def test_what_is_no_candidate_takes_nothing_from_the_others(self, tasteful):
+        examples, *_ = tasteful
+        model = fitted(examples, any_rounds=20, choice_rounds=5)
+        block = block_of(examples)
+        only_first = np.zeros_like(block.candidates)
+        only_first[:, 0] = True
+        alone = examples_of(block.states.feature_set.values, examples.kept[0].acquired, candidates=only_first)
+        both = model.score(block)
+        first = model.score(block_of(alone))[:, 0]
+        np.testing.assert_allclose(first, both[:, 0] + both[:, 1], rtol=1e-4)
+
+
+class TestKinds:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def mixed(cls):
+        """Retail customers choose by taste, corporate ones against it, and each kind has its own product."""
+        rng = np.random.default_rng(4)
+        n = 6000
+        kinds, taste = rng.integers(0, 2, n), rng.integers(0, 2, n)
+        acquired = np.zeros((n, 4), bool)
+        buys = rng.random(n) < 0.3
+        acquired[np.arange(n), np.where(kinds == RETAIL, taste, 2 + (1 - taste))] = buys
+        candidates = np.zeros((n, 4), bool)
+        candidates[kinds == RETAIL, :2] = True
+        candidates[kinds == CORPORATE, 2:] = True
+        values = np.stack([taste, rng.integers(0, 2, n)], axis=1)
+        return examples_of(values, acquired, kinds=kinds, candidates=candidates), kinds, taste
+
+    def test_learn_apart(self, mixed):
+        examples, kinds, taste = mixed
+        scores = fitted(examples, column_share=1.0).score(block_of(examples))
+        assert (scores[kinds == RETAIL].argmax(axis=1) == taste[kinds == RETAIL]).all()
+        assert (scores[kinds == CORPORATE].argmax(axis=1) == 2 + (1 - taste[kinds == CORPORATE])).all()
+
+    def test_are_saved_apart(self, mixed, tmp_path):
+        fitted(mixed[0], any_rounds=2, choice_rounds=2).save(tmp_path)
+        for kind in KINDS:
+            names = {path.name for path in tmp_path.glob(f"{kind}*")}
+            assert names == {f"{kind}.npz", f"{kind}-any.txt", f"{kind}-choice.txt"}
+
+    def test_one_without_examples_scores_0(self, mixed):
+        examples, kinds, _ = mixed
+        batch = examples.kept[0]
+        rows = np.flatnonzero(kinds == RETAIL)
+        retail_only = InMemoryExamples(
+            (Batch(batch.block.take(rows), batch.acquired[rows]),), examples.n_products, 1, examples.states
+        )
+        scores = fitted(retail_only, any_rounds=2, choice_rounds=2).score(batch.block)
+        assert (scores[kinds == CORPORATE] == 0).all()
+        assert (scores[kinds == RETAIL][:, :2] > 0).all()
+
+
+class TestLittleToLearnFrom:
+    values = np.random.default_rng(5).random((400, 2))
+
+    def acquired(self, *products):
+        acquired = np.zeros((400, 2), bool)
+        for number, product in enumerate(products):
+            acquired[number::20, product] = True
+        return acquired
+
+    @pytest.mark.parametrize(
+        ("products", "positive"), [((), [False, False]), ((1,), [False, True]), ((0, 1), [True, True])]
+    )
+    def test_is_learnt_as_far_as_it_goes(self, products, positive, tmp_path):
+        examples = examples_of(self.values, self.acquired(*products))
+        model = fitted(examples)
+        scores = model.score(block_of(examples))
+        assert np.isfinite(scores).all()
+        assert ((scores > 0).all(axis=0) == positive).all()
+        model.save(tmp_path)
+        assert Propensity.load(tmp_path).score(block_of(examples)).tobytes() == scores.tobytes()
+
+    @pytest.mark.parametrize("constant", [0.0, np.nan])
+    def test_features_that_never_vary_are_not_used(self, constant):
+        values = self.values.copy()
+        values[:, 0] = constant
+        examples = examples_of(values, self.acquired(0, 1))
+        assert all(learners.columns.tolist() == [1] for learners in fitted(examples)._learners.values())
+
+    def test_no_feature_at_all_leaves_how_often_each_is_acquired(self):
+        acquired = self.acquired(0, 1)
+        acquired[::40, 0] = False
+        examples = examples_of(np.zeros((400, 2)), acquired)
+        scores = fitted(examples).score(block_of(examples))
+        np.testing.assert_allclose(scores[:, 0] / scores[:, 1], 10 / 20, rtol=1e-3)
+
+    def test_everybody_acquiring_is_not_a_question(self):
+        acquired = np.zeros((400, 2), bool)
+        acquired[np.arange(400), np.arange(400) % 2] = True
+        scores = fitted(examples_of(self.values, acquired)).score(block_of(examples_of(self.values, acquired)))
+        np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+
+
+class TestSettings:
+    def test_a_group_left_out_is_not_looked_at(self, tasteful):
+        examples, *_ = tasteful
+        model = fitted(examples, leave_out=("activity",), any_rounds=2, choice_rounds=2)
+        assert model._learners[RETAIL].columns.tolist() == [0]
+
+    def test_two_threads_give_the_same_bits_every_time(self):
+        bank = random_bank(n_customers=1500)
+        block = bank.kept[-1].block
+        scores = [fitted(bank, threads=2, any_rounds=20, choice_rounds=10).score(block).tobytes() for _ in range(3)]
+        assert scores[0] == scores[1] == scores[2]
+
+    def test_the_seed_draws_columns_and_rows(self):
+        bank = random_bank(n_customers=300)
+        block = bank.kept[-1].block
+        scores = [fitted(bank, seed=seed, min_rows=5).score(block).tobytes() for seed in (1, 1, 2)]
+        assert scores[0] == scores[1] != scores[2]
