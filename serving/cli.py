@@ -18,18 +18,19 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="""Next-best-product suggestions for banks.
-
-    From a bank's tables to a served suggestion: [bold]build[/] customer states from tables, [bold]train[/] models,
-    [bold]evaluate[/] them on what they have not seen, then [bold]recommend[/], [bold]campaign[/] or [bold]serve[/].
-    Try it all on a synthetic bank: [bold]nextproduct demo workspace/demo[/]
-    """,
+    help=(
+        "Next-best-product suggestions for banks.\n\n"
+        "From a bank's tables to a served suggestion: [bold]build[/] customer states from tables, [bold]train[/] "
+        "models, [bold]evaluate[/] them on what they have not seen, then [bold]recommend[/], [bold]campaign[/] or "
+        "[bold]serve[/].\n\n"
+        "Try it all on a synthetic bank: [bold]nextproduct demo workspace/demo[/]"
+    ),
 )
-app.add_typer(features_commands)
-app.add_typer(training_commands)
+start = typer.Typer()
+suggestions = typer.Typer()
 
 
-@app.command(rich_help_panel="Suggestions")
+@suggestions.command(rich_help_panel="Suggestions")
 def recommend(
     workspace: WorkspaceArgument,
     customer_id: Annotated[str, typer.Argument(help="As in the customers table.")],
@@ -59,7 +60,7 @@ def recommend(
     report_console().print(suggestions_table([recommendation]))
 
 
-@app.command(rich_help_panel="Suggestions")
+@suggestions.command(rich_help_panel="Suggestions")
 def campaign(
     workspace: WorkspaceArgument,
     products: Annotated[str, typer.Option(help="Product ids, separated by commas.")],
@@ -83,7 +84,7 @@ def campaign(
         console.print(f"[yellow]Only {len(frame):,} customers are candidates for these products.[/]")
 
 
-@app.command(rich_help_panel="Suggestions")
+@suggestions.command(rich_help_panel="Suggestions")
 def serve(
     workspace: WorkspaceArgument,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: from the configuration.")] = None,
@@ -99,7 +100,7 @@ def serve(
     run_server(workspace, settings.model_copy(update={"port": port or settings.port}), tracking_uri())
 
 
-@app.command(rich_help_panel="Start here")
+@start.command(rich_help_panel="Start here")
 def demo(
     workspace: Annotated[Path, typer.Argument(help="Folder for the demonstration.")] = Path("workspace/demo"),
     serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
@@ -124,6 +125,10 @@ def demo(
         serve=serve,
         port=port,
     )
+
+
+for commands in (start, features_commands, training_commands, suggestions):
+    app.add_typer(commands)
 
 
 def main() -> None:

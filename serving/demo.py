@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,9 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
         f"Tables     {tables}\n"
         f"States     {manifest.n_customers:,} customers, {manifest.n_accounts:,} accounts, "
         f"{len(outcome.states.catalogue)} products, as of {manifest.as_of}\n"
-        f"Features   {len(outcome.states.feature_set.names)} (nextproduct features list {workspace})\n"
+        f"Features   {len(outcome.states.feature_set.names)} ({_command()} features list {workspace})\n"
         f"Champion   {selected}, version {version} in MLflow "
-        f"(mlflow ui --backend-store-uri sqlite:///{workspace / 'mlflow.db'})",
+        f"({_command('mlflow')} ui --backend-store-uri sqlite:///{workspace / 'mlflow.db'})",
         title="What was built",
         expand=False,
     )
@@ -84,12 +85,12 @@ def _what_next(workspace: Path, settings: ServingConfig, samples: list[Recommend
     suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
     products = ",".join(list(suggested)[-2:])
     address = f"http://{settings.host}:{settings.port}"
-    start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: nextproduct serve {workspace}"
+    start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: {_command()} serve {workspace}"
     return Panel(
         f"{start}\n"
         f"  open  {address}/docs\n"
         f"  curl  {address}/v1/customers/{customer_id}/recommendations?limit=3\n"
-        f"A target list:  nextproduct campaign {workspace} --products {products} --size 500 --out list.csv",
+        f"A target list:  {_command()} campaign {workspace} --products {products} --size 500 --out list.csv",
         title="What next",
         expand=False,
     )
@@ -101,3 +102,8 @@ def _sample_ids(recommender: Recommender) -> list[str]:
     known = states.known_at(states.as_of_period)
     spread = np.unique(np.linspace(0, len(known) - 1, SAMPLES).astype(np.int64))
     return [states.customer_id(position) for position in known[spread]]
+
+
+def _command(name: str = "nextproduct") -> Path:
+    """How to call a command here: from the virtual environment, unless that is active."""
+    return Path(sys.argv[0]).with_name(name)

@@ -19,6 +19,7 @@ import pytest
 
 from features import build as building
 from features.build import BuildConfig, build_states
+from features.checks import CheckReport
 from features.errors import BadInput, NotReady
 from features.packing import Packer
 from features.states import CURRENT, FORMAT, MANIFEST, STATES_FOLDER, CustomerStates, current_states
@@ -58,6 +59,13 @@ def built(first: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("built")
     build(first, workspace)
     return workspace
+
+
+@pytest.fixture
+def without_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks take half of a small build's time; here they find at once that all is well."""
+    report = CheckReport((), NEWEST_DAY)
+    monkeypatch.setattr(building, "run_checks", lambda *_, **__: report)
 
 
 @pytest.fixture
@@ -113,6 +121,7 @@ def crash_after(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> No
     monkeypatch.setattr(owner, name, crashing)
 
 
+@pytest.mark.usefixtures("without_checks")
 def test_a_crash_at_any_stage_leaves_the_previous_build_in_use_and_the_next_build_clears_up(
     workspace: Path, second: Path, following: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +137,7 @@ def test_a_crash_at_any_stage_leaves_the_previous_build_in_use_and_the_next_buil
     assert contents(workspace) == clean(previous, following)
 
 
+@pytest.mark.usefixtures("without_checks")
 @pytest.mark.parametrize("crash", ["before the switch", "within the switch", "after the switch"])
 def test_a_crash_around_the_switch_leaves_one_build_or_the_other_in_use(
     workspace: Path, second: Path, following: str, monkeypatch: pytest.MonkeyPatch, crash: str
@@ -172,6 +182,7 @@ def test_a_first_build_that_crashes_leaves_nothing_to_open(
     assert contents(tmp_path) == clean(built)
 
 
+@pytest.mark.usefixtures("without_checks")
 def test_a_half_removed_build_never_passes_for_a_whole_one(
     workspace: Path, first: Path, second: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +353,7 @@ def test_a_finished_build_is_used_again(workspace: Path, first: Path, monkeypatc
     assert build(first, workspace).manifest.build_id == in_use(workspace)
 
 
+@pytest.mark.usefixtures("without_checks")
 def test_the_id_names_tables_date_and_settings(tmp_path: Path, first: Path, second: Path) -> None:
     ids = {
         build(first, tmp_path).manifest.build_id,
@@ -358,6 +370,7 @@ def test_the_id_names_tables_date_and_settings(tmp_path: Path, first: Path, seco
 # -------------------------------------------------------------------------------------------------------------- keeping
 
 
+@pytest.mark.usefixtures("without_checks")
 def test_old_builds_are_removed_but_never_the_one_in_use(tmp_path: Path, first: Path) -> None:
     builds = []
     for number, periods in enumerate((2, 3, 4, 5)):

@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 
@@ -28,11 +29,20 @@ def serving(bundle, recommender, model):
     return Recommender(recommender.states, selected, "1")
 
 
+@pytest.fixture
+def one_thread():
+    """As the service runs."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
+
+
 class TestParity:
     """Online is batch: what one customer is answered is, bit for bit, the customer's row of the stream."""
 
     @pytest.mark.parametrize("model", MODELS)
-    def test_every_customer_alone_gets_the_row_of_the_stream(self, bundle, recommender, model):
+    def test_every_customer_alone_gets_the_row_of_the_stream(self, bundle, recommender, model, one_thread):
         mine = serving(bundle, recommender, model)
         ids = mine.states.catalogue.product_ids
         answered = 0

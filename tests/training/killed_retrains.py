@@ -56,16 +56,14 @@ def _after(owner: object, name: str) -> Callable[[], None]:
 MOMENTS: dict[str, Callable[[], None]] = {
     "states packed and not in use": _before(features.build, "switch_to"),
     "states in use": _after(features.build, "switch_to"),
-    "run opened": _after(Tracking, "start_run"),
     "models fitted": _after(training.jobs, "fit_bundle"),
     "half of the bundle saved": _after(Layout, "save"),
     "bundle logged": _after(Tracking, "log_folder"),
     "run finished and not registered": _before(Tracking, "register"),
     "version made without an alias": _before(Tracking, "point", call=1),
-    "challenger registered": _after(Tracking, "register"),
     "compared and not promoted": _before(Tracking, "point", call=2),
 }
-SECONDS = (0.05, 0.2, 0.5, 0.9)
+SECONDS = (0.3, 0.8)
 
 
 def _killed(workspace: Path, arm: Callable[[], None], seconds: float | None = None) -> bool:

@@ -221,10 +221,10 @@ class TestSettings:
         assert model._learners[RETAIL].columns.tolist() == [0]
 
     def test_two_threads_give_the_same_bits_every_time(self):
-        bank = random_bank(n_customers=1500)
+        bank = random_bank(n_customers=1100)
         block = bank.kept[-1].block
-        scores = [fitted(bank, threads=2, any_rounds=20, choice_rounds=10).score(block).tobytes() for _ in range(3)]
-        assert scores[0] == scores[1] == scores[2]
+        scores = [fitted(bank, threads=2, any_rounds=5, choice_rounds=3).score(block).tobytes() for _ in range(2)]
+        assert scores[0] == scores[1]
 
     def test_the_seed_draws_columns_and_rows(self):
         bank = random_bank(n_customers=300)
