@@ -141,6 +141,9 @@ def test_a_text_that_the_fit_never_met_counts_as_none(bundle, build, column):
     )
     none = build(customers=f"SELECT * REPLACE (CASE WHEN {SOME} THEN NULL ELSE {column} END AS {column}) FROM t")
     assert "Atlantis" in strange.profile.vocabularies[column]
+    features = [bundle.layout.align(everyone(states)).features for states in (strange, none)]
+    np.testing.assert_array_equal(*features)
+    assert np.isnan(features[0][:, bundle.layout.features.index(column)]).any()
     for model in MODELS:
         found = bundle.propensities(everyone(strange), model)
         assert same_bits(found, bundle.propensities(everyone(none), model)), model

@@ -16,7 +16,17 @@ from features.errors import BadInput, NotReady
 from features.states import CURRENT
 from tests.training.banks import light, own_workspace, rewrite, synthetic_tables, write_bank
 from tests.training.killed_retrains import MOMENTS, SECONDS
-from training import CHAMPION, Bundle, EvaluationConfig, Tracking, TrainingConfig, evaluate_champion, retrain, train
+from training import (
+    CHAMPION,
+    Bundle,
+    DatedExamples,
+    EvaluationConfig,
+    Tracking,
+    TrainingConfig,
+    evaluate_champion,
+    retrain,
+    train,
+)
 from training.bundle import MANIFEST
 from training.models import MODELS
 from training.splits import hide_one_parts
@@ -85,6 +95,18 @@ class TestTrain:
         bundle = Bundle.open(version.folder)
         assert validation[bundle.manifest.selected] == max(validation.values())
         assert min(validation.values()) > 0
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_propensities_are_calibrated_on_the_validation_dates(self, trained, states, model):
+        """The intercept's score equation: what is expected there is what happened there."""
+        bundle = Bundle.open(folder_of(trained))
+        first = bundle.manifest.trained_to - 2  # validation_periods, each with a label a period later
+        expected = realised = 0.0
+        for batch in DatedExamples(states, (first, first + 1), 1).batches():
+            expected += bundle.propensities(batch.block, model).sum(dtype=np.float64)
+            realised += batch.acquired.sum()
+        assert realised > 50
+        assert expected == pytest.approx(realised, rel=0.01)
 
     def test_the_manifest_says_what_the_bundle_has_seen(self, trained, states):
         manifest = Bundle.open(folder_of(trained)).manifest
