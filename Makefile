@@ -28,7 +28,7 @@ demo: $(INSTALLED)  ## A synthetic bank from tables to a served suggestion; DATA
 	$(BIN)/nextproduct demo $(WORKSPACE) --port $(PORT) $(if $(DATA),--data $(DATA))
 
 test: $(INSTALLED)  ## The whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## Style, formatting and the one-way import rule
 	$(BIN)/ruff check .

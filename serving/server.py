@@ -26,10 +26,10 @@ def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None 
     # a request is one customer: waking a second thread costs ten times the arithmetic
     numba.set_num_threads(1)
     holder = RecommenderHolder(workspace, tracking_uri)
+    holder.refresh()  # before listening: nobody's first request waits for it
     app = create_app(holder, config)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools"))
     with _listening(config.host, config.port) as listener, suppress(KeyboardInterrupt):
-        holder.refresh()  # before the first request, which would wait for it; a broken bundle ends it here
         server.run(sockets=[listener])
 
 

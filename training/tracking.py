@@ -56,7 +56,14 @@ class Tracking:
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every table it creates
-        uri = self._uri or f"sqlite:///{self._workspace / _DATABASE}"
+        database = self._workspace / _DATABASE
+        if self._uri is None and not database.is_file():
+            # MLflow takes a second and a hundred steps to make its tables; nobody may meet them, or be killed, half way
+            aside = database.with_name(f".{_DATABASE}.{os.getpid()}")
+            aside.unlink(missing_ok=True)
+            MlflowClient(tracking_uri=f"sqlite:///{aside}", registry_uri=f"sqlite:///{aside}")
+            aside.replace(database)
+        uri = self._uri or f"sqlite:///{database}"
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def start_run(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:

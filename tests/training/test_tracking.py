@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,23 @@ class TestRegistry:
         with pytest.raises(NotReady, match="no champion"):
             Tracking(tmp_path).version(CHAMPION)
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_store_appears_whole_or_not_at_all(self, tmp_path, monkeypatch):
+        """Broken before: a service that looked while the first run made the store broke it, for the run too."""
+
+        def die_half_way(tracking_uri, **_):
+            Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("mlflow.MlflowClient", die_half_way)
+            with pytest.raises(KeyboardInterrupt):
+                Tracking(tmp_path).start_run("train", {}, {})
+        assert not (tmp_path / "mlflow.db").exists()
+        assert Tracking(tmp_path).find(CHAMPION) is None
+        assert Tracking(tmp_path).start_run("train", {}, {})
+        assert Tracking(tmp_path).find(CHAMPION) is None
+        assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db"}
 
     def test_a_store_without_the_model_is_not_ready(self, tracking):
         with sqlite3.connect(tracking._workspace / "mlflow.db") as connection:
