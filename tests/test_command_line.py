@@ -50,17 +50,6 @@ def assert_evaluation(path, protocol, models=tuple(MODELS)):
     return report
 
 
-@pytest.fixture(scope="session")
-def session_folder(tmp_path_factory):
-    return tmp_path_factory.getbasetemp()
-
-
-@pytest.fixture(scope="session")
-def trained(session_folder):
-    """A workspace with a champion; read only."""
-    return banks.trained_workspace(session_folder)
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A workspace made by the demonstration, and what it said."""

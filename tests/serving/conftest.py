@@ -1,24 +1,6 @@
 import pytest
 
 from serving.recommender import Recommender
-from tests.training import banks
-
-
-@pytest.fixture(scope="session")
-def session_folder(tmp_path_factory):
-    return tmp_path_factory.getbasetemp()
-
-
-@pytest.fixture(scope="session")
-def trained(session_folder):
-    """A workspace with a champion; read only."""
-    return banks.trained_workspace(session_folder)
-
-
-@pytest.fixture
-def own(session_folder, tmp_path):
-    """A workspace with a champion and the tables behind it, to be changed."""
-    return banks.own_workspace(session_folder, tmp_path)
 
 
 @pytest.fixture(scope="session")
