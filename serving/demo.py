@@ -105,5 +105,5 @@ def _sample_ids(recommender: Recommender) -> list[str]:
 
 
 def _command(name: str = "nextproduct") -> Path:
-    """How to call a command here: from the virtual environment, unless that is active."""
+    """The path of a command of this installation, which need not be on the user's PATH."""
     return Path(sys.argv[0]).with_name(name)

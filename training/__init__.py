@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .config import EvaluationConfig, TrainingConfig
     from .examples import Batch, DatedExamples, Examples, HiddenHoldings
     from .jobs import evaluate_champion, retrain, train
-    from .ranking import top_k
+    from .ranking import scores_at, top_k
     from .tracking import CHAMPION, Tracking
 
 _MODULES = {
@@ -31,7 +31,10 @@ _MODULES = {
         "retrain",
         "train",
     ),
-    "ranking": ("top_k",),
+    "ranking": (
+        "scores_at",
+        "top_k",
+    ),
     "tracking": (
         "CHAMPION",
         "Tracking",
@@ -51,6 +54,7 @@ __all__ = [
     "TrainingConfig",
     "evaluate_champion",
     "retrain",
+    "scores_at",
     "top_k",
     "train",
 ]

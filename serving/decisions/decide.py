@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import CustomerBlock
-from training import Bundle, top_k
+from training import Bundle, scores_at, top_k
 
 
 @dataclass(frozen=True)
@@ -68,5 +68,4 @@ def decide(
     propensities = bundle.propensities(block)
     candidates = block.candidates if products is None else block.candidates & products
     ranked = top_k(propensities, candidates, limit)
-    chosen = np.take_along_axis(propensities, np.maximum(ranked, 0), axis=1)
-    return Decisions(block.positions, ranked, np.where(ranked < 0, np.float32(0), chosen), versions)
+    return Decisions(block.positions, ranked, np.nan_to_num(scores_at(propensities, ranked)), versions)
