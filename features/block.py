@@ -40,6 +40,8 @@ class CustomerBlock:
         of customer
     segments : int32, shape (n_customers,); the group of similar customers each belongs to
     partly_hidden : some holdings were taken out of `words`; what else would give them away is not to be looked at
+    availability : float32, shape (n_customers, n_products), above 0; where `candidates` are what was buyable at an
+        occasion: how often each product was, at the occasions before
     """
 
     states: CustomerStates
@@ -50,6 +52,7 @@ class CustomerBlock:
     candidates: NDArray[np.bool_]
     segments: NDArray[np.int32]
     partly_hidden: bool = False
+    availability: NDArray[np.float32] | None = None
 
     @property
     def n_customers(self) -> int:
@@ -86,6 +89,7 @@ class CustomerBlock:
             versions=self.versions[rows],
             candidates=self.candidates[rows],
             segments=self.segments[rows],
+            availability=None if self.availability is None else self.availability[rows],
         )
         # what was computed is kept: a block laid out for a model could not compute its features anew
         taken.__dict__.update({name: self.__dict__[name][rows] for name in _CACHED & self.__dict__.keys()})
@@ -97,11 +101,11 @@ class CustomerBlock:
         candidates = candidates_of(self.states, words, self.versions, self.period)
         return replace(self, words=words, candidates=candidates, partly_hidden=True)
 
-    def offered(self, buyable: NDArray[np.bool_]) -> CustomerBlock:
+    def offered(self, buyable: NDArray[np.bool_], availability: NDArray[np.float32]) -> CustomerBlock:
         """The same customers when only `buyable`, shape (n_customers, n_products), could be bought.
 
         What is buyable is not held. What is not buyable may be held or may not be for sale to this customer, so the
         holdings stay as they were known.
         """
         words = np.where(buyable, self.words & ~np.uint64(1), self.words)
-        return replace(self, words=words, candidates=buyable)
+        return replace(self, words=words, candidates=buyable, availability=availability)

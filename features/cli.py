@@ -33,7 +33,9 @@ class ImportFormat(StrEnum):
     """Foreign formats that can be turned into the input contract."""
 
     bruun = "bruun"
+    hillstrom = "hillstrom"
     scf = "scf"
+    coil = "coil"
     santander = "santander"
 
 
@@ -44,10 +46,13 @@ def import_(
         typer.Argument(
             metavar="FORMAT",
             help="bruun: purchases of an insurer (RecSys 2022). scf: US Survey of Consumer Finances. "
-            "santander: Kaggle's train_ver2.csv.",
+            "coil: policies of an insurer (CoIL Challenge 2000). santander: Kaggle's train_ver2.csv. "
+            "hillstrom: e-mail campaign with control arm (MineThatData 2008).",
         ),
     ],
-    source: Annotated[Path, typer.Argument(help="The downloaded folder (bruun, scf) or file (santander).")],
+    source: Annotated[
+        Path, typer.Argument(help="The downloaded folder (bruun, scf, coil, hillstrom) or file (santander).")
+    ],
     tables: Annotated[Path, typer.Argument(help="New folder for the contract's tables.")],
 ) -> None:
     """Turn a known data set into the input contract.
@@ -55,9 +60,15 @@ def import_(
     Afterwards: nextproduct build TABLES WORKSPACE
     """
     from .progress import console, progress_bar
-    from .sources.importers import import_bruun, import_santander, import_scf
+    from .sources.importers import import_bruun, import_coil, import_hillstrom, import_santander, import_scf
 
-    importers = {"bruun": import_bruun, "scf": import_scf, "santander": import_santander}
+    importers = {
+        "bruun": import_bruun,
+        "hillstrom": import_hillstrom,
+        "scf": import_scf,
+        "coil": import_coil,
+        "santander": import_santander,
+    }
     with progress_bar() as progress:
         importers[format_.value](source, tables, progress)
     console.print(f"Tables are in {tables}. Next: nextproduct build {tables} WORKSPACE")

@@ -22,8 +22,9 @@ class EventLog:
     Attributes
     ----------
     indptr : int64, shape (n_customers + 1,)
-    columns : arrays of shape (n_events,): days as int32 since 1970-01-01 (`NEVER`: not happened), codes as int16
-        (-1: missing); ``known_on`` is the day from which the bank knew of the event
+    columns : arrays of shape (n_events,): days as int32 since 1970-01-01 (`NEVER`: not happened), codes as int16 or
+        int32 (-1: missing), probabilities as float32 (NaN: missing); ``known_on`` is the day from which the bank knew
+        of the event
     vocabularies : the texts that a code column stands for
     """
 

@@ -12,6 +12,9 @@ from .arrays import load_arrays, save_arrays
 
 _ARRAYS = ("customers", "days", "buyable", "bought")
 
+FULLY_AVAILABLE = 10.0
+"""Occasions at which everything was buyable, taken as seen before the first recorded one."""
+
 
 @dataclass(frozen=True)
 class Occasions:
@@ -32,6 +35,25 @@ class Occasions:
 
     def __len__(self) -> int:
         return len(self.customers)
+
+    def availability(self, days: NDArray[np.int32]) -> NDArray[np.float32]:
+        """How often each product was buyable at the occasions before a day; what was bought then is not looked at.
+
+        ``(n_buyable + FULLY_AVAILABLE) / (n_occasions + FULLY_AVAILABLE)``, over the occasions of earlier days.
+
+        Parameters
+        ----------
+        days : int32, shape (n,); days since 1970-01-01
+
+        Returns
+        -------
+        float32, shape (n, n_products), above 0; 1 before the first occasion
+        """
+        before = np.searchsorted(self.days, days, side="left")
+        counts = np.zeros((len(self) + 1, self.buyable.shape[1]))
+        np.cumsum(self.buyable, axis=0, out=counts[1:])
+        shares = (counts[before] + FULLY_AVAILABLE) / (before[:, None] + FULLY_AVAILABLE)
+        return shares.astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """One .npy file an array."""

@@ -227,6 +227,7 @@ class Packer:
             name: self._words(queries.vocabulary(table, column), name)
             for name, table, column in (
                 ("contact_channel", "contacts", "channel"),
+                ("campaign", "contacts", "campaign_id"),
                 ("outcome", "contacts", "outcome"),
                 ("purpose", "consents", "purpose"),
                 ("consent_channel", "consents", "channel"),
@@ -240,7 +241,12 @@ class Packer:
         logs = {
             "contacts": (
                 queries.contacts(self.as_of, NEVER),
-                {"channel": words["contact_channel"], "outcome": words["outcome"], "product": product_ids},
+                {
+                    "channel": words["contact_channel"],
+                    "campaign": words["campaign"],
+                    "outcome": words["outcome"],
+                    "product": product_ids,
+                },
             ),
             "consents": (
                 queries.consents(self.as_of),

@@ -216,7 +216,9 @@ def contacts(as_of: str, never: int) -> str:
         CAST({days_since_epoch(known)} AS INTEGER) AS known_on,
         CAST(coalesce(p.product, -1) AS SMALLINT) AS product,
         CAST(coalesce(v.code, -1) AS SMALLINT) AS channel,
+        CAST(coalesce(g.code, -1) AS INTEGER) AS campaign,
         CAST(CASE WHEN c.arm = 'control' THEN 0 ELSE 1 END AS SMALLINT) AS treated,
+        CAST(coalesce(c.propensity_of_arm, 'nan') AS FLOAT) AS propensity_of_arm,
         CAST(coalesce(o.code, -1) AS SMALLINT) AS outcome,
         CAST(CASE WHEN o.code IS NULL THEN {never} ELSE {days_since_epoch(outcome_known)} END AS INTEGER)
             AS outcome_known_on
@@ -224,6 +226,7 @@ def contacts(as_of: str, never: int) -> str:
     JOIN customer_index i ON i.customer_id = c.customer_id
     LEFT JOIN product_index p ON p.product_id = c.product_id
     LEFT JOIN contact_channel_words v ON v.word = c.channel
+    LEFT JOIN campaign_words g ON g.word = c.campaign_id
     LEFT JOIN outcome_words o ON o.word = c.outcome
     WHERE c.contacted_on IS NOT NULL AND {known} <= DATE '{as_of}'
     ORDER BY i.customer, c.contacted_on, c.contact_id

@@ -15,7 +15,7 @@ import training
 from features.build import BuildConfig
 from features.config import SECTIONS, read_section
 from serving.config import ServingConfig
-from training.config import EvaluationConfig, TrainingConfig
+from training.config import EvaluationConfig, TrainingConfig, TuningConfig
 
 ROOMS = (features, training, serving)
 PROJECT = Path(__file__).parents[1]
@@ -24,6 +24,7 @@ MODELS = {
     "build": BuildConfig,
     "training": TrainingConfig,
     "evaluation": EvaluationConfig,
+    "tuning": TuningConfig,
     "serving": ServingConfig,
 }
 
@@ -129,3 +130,4 @@ class TestExampleConfiguration:
     def test_it_is_shipped(self):
         settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
         assert "*.toml" in settings["tool"]["setuptools"]["package-data"]["serving"]
+        assert "evaluation/*.jinja" in settings["tool"]["setuptools"]["package-data"]["training"]

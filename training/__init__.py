@@ -7,18 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .backtesting import backtest
     from .bundle import Bundle
-    from .config import EvaluationConfig, TrainingConfig
+    from .config import EvaluationConfig, TrainingConfig, TuningConfig
+    from .evaluation_jobs import compare_models, evaluate_champion
     from .examples import Batch, DatedExamples, Examples, HiddenHoldings
-    from .jobs import evaluate_champion, retrain, train
+    from .jobs import retrain, train
     from .ranking import scores_at, top_k
     from .tracking import CHAMPION, Tracking
+    from .tuning import tune
 
 _MODULES = {
     "bundle": ("Bundle",),
     "config": (
         "EvaluationConfig",
         "TrainingConfig",
+        "TuningConfig",
     ),
     "examples": (
         "Batch",
@@ -26,8 +30,12 @@ _MODULES = {
         "Examples",
         "HiddenHoldings",
     ),
-    "jobs": (
+    "backtesting": ("backtest",),
+    "evaluation_jobs": (
+        "compare_models",
         "evaluate_champion",
+    ),
+    "jobs": (
         "retrain",
         "train",
     ),
@@ -39,6 +47,7 @@ _MODULES = {
         "CHAMPION",
         "Tracking",
     ),
+    "tuning": ("tune",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -52,11 +61,15 @@ __all__ = [
     "HiddenHoldings",
     "Tracking",
     "TrainingConfig",
+    "TuningConfig",
+    "backtest",
+    "compare_models",
     "evaluate_champion",
     "retrain",
     "scores_at",
     "top_k",
     "train",
+    "tune",
 ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates
+from features import Catalogue, CustomerBlock, CustomerStates
 from features.contracts import TIER
 from features.errors import BadInput
 from features.segments import retiered
@@ -65,6 +65,10 @@ class Layout:
         )
         aligned.__dict__["features"] = self._features(block)
         return aligned
+
+    def positions_of(self, catalogue: Catalogue) -> NDArray[np.int64]:
+        """Shape (len(catalogue),): where this layout has each product; -1: nowhere."""
+        return _positions(self.products, catalogue.product_ids)
 
     def restore(self, scores: NDArray[np.float32], block: CustomerBlock) -> NDArray[np.float32]:
         """Scores by this layout's products, as columns of the block's products; 0 for what the layout lacks."""

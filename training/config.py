@@ -7,11 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from .evaluation.metrics import RANKING_METRICS
 from .models import MODELS
 from .models.als import ALSConfig
+from .models.association_rules import AssociationRulesConfig
+from .models.bpr import BPRConfig
 from .models.ease import EASEConfig
 from .models.item_item import ItemItemConfig
 from .models.popularity import PopularityConfig
 from .models.propensity import PropensityConfig
 from .models.protocol import Model
+from .models.transition import TransitionConfig
+from .uplift import LEARNERS, UpliftConfig
 
 
 class TrainingConfig(BaseModel):
@@ -21,7 +25,7 @@ class TrainingConfig(BaseModel):
 
     horizon: int = Field(default=1, ge=1, le=12)
     """Periods within which an acquisition counts."""
-    train_periods: int = Field(default=24, ge=1)
+    train_periods: int = Field(default=36, ge=1)
     """Dates to learn from, fewer where the history is shorter."""
     validation_periods: int = Field(default=2, ge=1)
     """Dates after those to calibrate and select on."""
@@ -39,8 +43,12 @@ class TrainingConfig(BaseModel):
     popularity: PopularityConfig = PopularityConfig()
     item_item: ItemItemConfig = ItemItemConfig()
     als: ALSConfig = ALSConfig()
+    bpr: BPRConfig = BPRConfig()
     ease: EASEConfig = EASEConfig()
+    association_rules: AssociationRulesConfig = AssociationRulesConfig()
+    transition: TransitionConfig = TransitionConfig()
     propensity: PropensityConfig = PropensityConfig()
+    uplift: UpliftConfig = UpliftConfig()
 
     @field_validator("models")
     @classmethod
@@ -51,6 +59,13 @@ class TrainingConfig(BaseModel):
         if "popularity" not in names:
             raise ValueError("popularity must be among the models: it is what every other is judged beside")
         return names
+
+    @field_validator("uplift")
+    @classmethod
+    def _known_learner(cls, uplift: UpliftConfig) -> UpliftConfig:
+        if uplift.learner not in LEARNERS:
+            raise ValueError(f"unknown learner {uplift.learner!r}; there are: {', '.join(LEARNERS)}")
+        return uplift
 
     @field_validator("select_by")
     @classmethod
@@ -80,4 +95,42 @@ class EvaluationConfig(BaseModel):
     resamples: int = Field(default=200, ge=20)
     """Bootstrap resamples behind each interval."""
     seed: int = 1
-    """Of the resampling."""
+    """Of the resampling and of what is drawn for importance and learning curve."""
+    selected_k: int = Field(default=3, ge=1)
+    """How many first offers of a customer are "selected", when calibration is judged where it matters."""
+    backtest_origins: int = Field(default=4, ge=1)
+    """Days of the past on which ``backtest`` trains anew."""
+    backtest_step: int = Field(default=2, ge=1)
+    """Periods between them."""
+    learning_curve: tuple[float, ...] = (0.1, 0.3)
+    """Shares of the training customers that ``evaluate --full`` fits on, beside all of them."""
+    importance_rows: int = Field(default=3000, ge=100)
+    """Customers and dates with an acquisition that ``evaluate --full`` permutes features of, at most."""
+    importance_repeats: int = Field(default=3, ge=1)
+    """Permutations of each feature or group of features."""
+
+    @field_validator("learning_curve")
+    @classmethod
+    def _shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < share < 1 for share in shares):
+            raise ValueError("shares of the training customers lie between 0 and 1; all of them are shown anyway")
+        return tuple(sorted(set(shares)))
+
+
+class TuningConfig(BaseModel):
+    """Settings of ``tune``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minutes: float = Field(default=10.0, gt=0)
+    """Time after which no further trial begins."""
+    trials: int = Field(default=100, ge=1)
+    """Trials of a study in all, those of earlier runs included."""
+    periods: int = Field(default=3, ge=1)
+    """Newest training dates to judge trials on; they learn from the earlier ones."""
+    max_rows: int = Field(default=200_000, ge=1000)
+    """Customers and dates to judge on; of more than that, as many are drawn at random."""
+    resamples: int = Field(default=200, ge=20)
+    """Bootstrap resamples behind the interval of the gain."""
+    seed: int = 1
+    """Of the search and the resampling."""

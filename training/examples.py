@@ -27,6 +27,11 @@ class Batch:
     block: CustomerBlock
     acquired: NDArray[np.bool_]
 
+    def of_acquirers(self) -> Batch:
+        """The customers who acquired something."""
+        rows = np.flatnonzero(self.acquired.any(axis=1))
+        return Batch(self.block.take(rows), self.acquired[rows])
+
 
 class Examples(ABC):
     """What a model learns from.

@@ -1,14 +1,15 @@
-"""The jobs: train, evaluate, retrain. Each reads the workspace, keeps its record in MLflow and returns what it did."""
+"""The jobs that learn: train, retrain. Each reads the workspace, keeps its record in MLflow and returns what it did."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,26 @@ from rich.progress import Progress
 
 from features import CustomerBlock, CustomerStates
 from features.build import BuildConfig, build_states
-from features.errors import BadInput
+from features.errors import BadInput, NotReady
 from features.states import current_states
 
 from .alignment import Layout
+from .blend import BLEND, Blend, Choices, pooled
 from .bundle import Bundle, manifest_of
 from .calibration import ProductCalibration
 from .config import EvaluationConfig, TrainingConfig, metric_k
-from .evaluation import BootstrapInterval, EvaluationBatch, EvaluationReport, evaluate
+from .evaluation import BootstrapInterval, EvaluationBatch, evaluate
 from .examples import Examples
+from .fallback import Fallback
 from .models import Model
+from .remembered import RememberedExamples
 from .splits import split
 from .tracking import BUNDLE, CHALLENGER, CHAMPION, Tracking, Version
 from .unseen import unseen_batches
+from .uplift import fit_uplift, trials_of
 
-REPORT = Path("reports") / "evaluation.json"
+_RESAMPLES = 200
+_REMEMBERED = 1_000_000_000  # bytes of the training dates, and again of the validation dates, kept between models
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ class TrainOutcome:
     version : the registered bundle
     selected : the model that serves
     validation : the selecting metric of each model on the validation dates
+    effects : what was learned of the effects of contacts, or why nothing
     """
 
     version: Version
     selected: str
     validation: dict[str, float]
+    effects: str
 
 
 @dataclass(frozen=True)
@@ -88,8 +96,9 @@ def train(
     config = config or TrainingConfig()
     states = current_states(workspace)
     tracking = Tracking(workspace, tracking_uri)
-    with _run(tracking, "train", states, config.model_dump(mode="json")) as run_id:
+    with recorded_run(tracking, "train", states, config.model_dump(mode="json")) as run_id:
         bundle, validation = fit_bundle(states, config, progress)
+        effects = _fit_effects(bundle, states, config, progress)
         tracking.log_metrics(run_id, {f"validation/{config.select_by}/{k}": v for k, v in validation.items()})
         tracking.log_text(run_id, json.dumps(states.feature_set.dictionary(), indent=1), "features.json")
         with tempfile.TemporaryDirectory() as scratch:
@@ -98,13 +107,21 @@ def train(
             bundle.save(folder)
             tracking.log_folder(run_id, folder, BUNDLE)
     version = tracking.register(run_id, alias)
-    return TrainOutcome(version, bundle.manifest.selected, validation)
+    return TrainOutcome(version, bundle.manifest.selected, validation, effects)
 
 
 def fit_bundle(
-    states: CustomerStates, config: TrainingConfig, progress: Progress | None = None
+    states: CustomerStates,
+    config: TrainingConfig,
+    progress: Progress | None = None,
+    *,
+    thinned: Callable[[Examples], Examples] | None = None,
 ) -> tuple[Bundle, dict[str, float]]:
     """Fit, calibrate and select.
+
+    Parameters
+    ----------
+    thinned : takes a part of the training examples, to see what a model makes of less
 
     Returns
     -------
@@ -119,7 +136,10 @@ def fit_bundle(
         test_periods=config.test_periods,
         seed=config.seed,
     )
-    task = progress.add_task("Training models", total=2 * len(config.models) + 1) if progress else None
+    # every model goes through them
+    training = RememberedExamples(thinned(parts.train) if thinned else parts.train, _REMEMBERED)
+    validating = RememberedExamples(parts.validation, _REMEMBERED)
+    task = progress.add_task("Training models", total=2 * len(config.models) + 3) if progress else None
 
     def step(what: str) -> None:
         if progress and task is not None:
@@ -128,64 +148,47 @@ def fit_bundle(
     models: dict[str, Model] = {}
     calibrations: dict[str, ProductCalibration] = {}
     for name in config.models:
-        models[name] = config.new_model(name).fit(parts.train)
+        models[name] = config.new_model(name).fit(training)
         step(f"Fitted {name}")
     for name, model in models.items():
-        calibrations[name] = _calibrate(model, parts.validation)
+        calibrations[name] = _calibrate(model, validating)
         step(f"Calibrated {name}")
-    validation = _validate(models, calibrations, parts.validation, config)
-    step("Selected a model")
+    blend = _blend(models, calibrations, validating)
+    step("Blended the models")
+    seen = chain(training.batches(), validating.batches())
+    fallback = Fallback.learn(states.catalogue, states.n_segments, seen)
+    step("Learnt what to fall back to")
     manifest = manifest_of(
         states,
-        selected=max(validation, key=lambda name: validation[name]),
+        selected=BLEND if blend else config.models[0],
         models=tuple(models),
         protocol=parts.protocol,
         horizon=config.horizon,
         trained_to=parts.trained_to,
         seed=config.seed,
     )
-    return Bundle(manifest, states.catalogue, Layout.of(states), models, calibrations), validation
+    bundle = Bundle(manifest, states.catalogue, Layout.of(states), models, calibrations, fallback, blend)
+    validation, selected = _select(bundle, validating, config)
+    bundle.manifest = replace(manifest, selected=selected)
+    step("Selected a model")
+    return bundle, validation
 
 
-def evaluate_champion(
-    workspace: Path,
-    config: EvaluationConfig | None = None,
-    *,
-    tracking_uri: str | None = None,
-    progress: Progress | None = None,
-) -> EvaluationReport:
-    """Judge every model of the champion's bundle on data it has not seen; log the report with the champion's run."""
-    config = config or EvaluationConfig()
-    states = current_states(workspace)
-    tracking = Tracking(workspace, tracking_uri)
-    version = tracking.version(CHAMPION)
-    bundle = Bundle.open(version.folder)
-    report = evaluate_bundle(bundle, states, config, progress)
-    tracking.log_metrics(version.run_id, report.flat_metrics())
-    tracking.log_text(version.run_id, report.to_json(), "evaluation.json")
-    (workspace / REPORT).parent.mkdir(exist_ok=True)
-    write_aside(workspace / REPORT, report.to_json())
-    return report
-
-
-def evaluate_bundle(
-    bundle: Bundle, states: CustomerStates, config: EvaluationConfig, progress: Progress | None = None
-) -> EvaluationReport:
-    """Every model of `bundle`, as it would serve, on what the bundle has not seen of `states`."""
-    evaluation = evaluate(
-        _counted(unseen_batches(states, bundle.manifest), "Evaluating", progress),
-        {name: partial(bundle.propensities, model=name) for name in bundle.models},
-        ks=config.ks,
-        seed=config.seed,
-        resamples=config.resamples,
-        probabilistic=frozenset(bundle.models),
+def _fit_effects(bundle: Bundle, states: CustomerStates, config: TrainingConfig, progress: Progress | None) -> str:
+    """Learn what contacts change, from what the bundle has seen, beside its propensities; say what came of it."""
+    task = progress.add_task("Learning effects of contacts", total=1) if progress else None
+    trials = trials_of(
+        states,
+        horizon=config.horizon,
+        known_to=bundle.manifest.trained_to,
+        newest=config.uplift.max_contacts,
+        propensities=bundle.propensities,
     )
-    return EvaluationReport.of(
-        evaluation,
-        protocol=bundle.manifest.protocol,
-        selected=bundle.manifest.selected,
-        product_ids=states.catalogue.product_ids,
-    )
+    fit = fit_uplift(trials, config.uplift)
+    bundle.uplift = fit.learner
+    if progress and task is not None:
+        progress.advance(task)
+    return fit.sentence()
 
 
 def retrain(
@@ -217,7 +220,7 @@ def retrain(
     challenger = train(workspace, training, alias=CHALLENGER, tracking_uri=tracking_uri, progress=progress).version
     bundles = {CHAMPION: Bundle.open(champion.folder), CHALLENGER: Bundle.open(challenger.folder)}
     comparison = evaluate(
-        _counted(unseen_batches(states, *(bundle.manifest for bundle in bundles.values())), "Comparing", progress),
+        counted(unseen_batches(states, *(bundle.manifest for bundle in bundles.values())), "Comparing", progress),
         {role: bundle.propensities for role, bundle in bundles.items()},
         ks=(metric_k(training.select_by),),
         seed=evaluation.seed,
@@ -268,8 +271,18 @@ def check_path(path: Path) -> None:
         raise BadInput(f"{path} is a folder: name a file")
 
 
+def counted(batches: Iterator[EvaluationBatch], what: str, progress: Progress | None) -> Iterator[EvaluationBatch]:
+    """`batches`, with a bar that counts them."""
+    task = progress.add_task(what, total=None) if progress else None
+    for batch in batches:
+        yield batch
+        if progress and task is not None:
+            progress.advance(task)
+
+
 @contextmanager
-def _run(tracking: Tracking, name: str, states: CustomerStates, settings: dict[str, Any]) -> Iterator[str]:
+def recorded_run(tracking: Tracking, name: str, states: CustomerStates, settings: dict[str, Any]) -> Iterator[str]:
+    """A run in MLflow that says what it read and how it ended; its id."""
     manifest = states.manifest
     tags = {f"fingerprint.{table}": digest for table, digest in manifest.fingerprints.items()}
     tags |= {"states": manifest.build_id, "as_of": manifest.as_of, "tables": manifest.tables}
@@ -293,33 +306,50 @@ def _calibrate(model: Model, examples: Examples) -> ProductCalibration:
     calibration = ProductCalibration.accumulator(examples.n_products)
     for batch in examples.batches():
         calibration.add(model.score(batch.block), batch.acquired, batch.block.candidates)
-    return calibration.fit()
+    try:
+        return calibration.fit()
+    except NotReady as error:
+        raise BadInput(
+            "nobody to validate on could have acquired anything: bring more customers, or older accounts"
+        ) from error
 
 
-def _calibrated(model: Model, calibration: ProductCalibration, block: CustomerBlock) -> NDArray[np.float32]:
-    return calibration.apply(model.score(block))
+def _blend(models: dict[str, Model], calibrations: dict[str, ProductCalibration], examples: Examples) -> Blend | None:
+    """The blend of `models`, or nothing when one of them alone is as good."""
+
+    def parts_of(block: CustomerBlock, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        return {name: calibrations[name].apply(models[name].score(block)) for name in names}
+
+    choices = Choices(tuple(models))
+    for batch in examples.batches():
+        chose = batch.of_acquirers()
+        choices.add(parts_of(chose.block, models), chose.acquired, chose.block.candidates)
+    weights = choices.fit()
+    if len(weights) < 2:
+        return None
+    calibration = ProductCalibration.accumulator(examples.n_products)
+    for batch in examples.batches():
+        scores = pooled(parts_of(batch.block, weights), weights)
+        calibration.add(scores, batch.acquired, batch.block.candidates)
+    return Blend(weights, calibration.fit())
 
 
-def _validate(
-    models: dict[str, Model],
-    calibrations: dict[str, ProductCalibration],
-    examples: Examples,
-    config: TrainingConfig,
-) -> dict[str, float]:
+def _select(bundle: Bundle, examples: Examples, config: TrainingConfig) -> tuple[dict[str, float], str]:
+    """The selecting metric of everything in the bundle, and what is to serve.
+
+    That is the blend, unless a single model is better beyond noise: its paired interval lies above 0.
+    """
+    metric = config.select_by
     evaluation = evaluate(
         (EvaluationBatch(batch, batch.block.positions) for batch in examples.batches()),
-        {name: partial(_calibrated, model, calibrations[name]) for name, model in models.items()},
-        ks=(metric_k(config.select_by),),
+        {name: partial(bundle.propensities, model=name) for name in bundle.names},
+        ks=(metric_k(metric),),
         seed=config.seed,
-        resamples=20,
+        resamples=_RESAMPLES,
         probabilistic=frozenset(),
     )
-    return {name: evaluation.metrics[name][config.select_by].value for name in models}
-
-
-def _counted(batches: Iterator[EvaluationBatch], what: str, progress: Progress | None) -> Iterator[EvaluationBatch]:
-    task = progress.add_task(what, total=None) if progress else None
-    for batch in batches:
-        yield batch
-        if progress and task is not None:
-            progress.advance(task)
+    found = {name: evaluation.metrics[name][metric].value for name in bundle.names}
+    best = max(bundle.models, key=lambda name: found[name])
+    if bundle.blend and evaluation.paired_difference(best, BLEND, metric).low <= 0:
+        return found, BLEND
+    return found, best

@@ -40,6 +40,9 @@ def _bin_of(score: float) -> int:
 PROBABILITIES = Span(0.0, 1.0, _bin_of(2.0**-32), _bin_of(1.0))
 """Scores from 0 to 1; what is below 2**-32 shares a bin."""
 
+SELECTED = Span(0.0, 1.0, _bin_of(2.0**-14), _bin_of(1.0))
+"""Probabilities of the best offers, of which few are small: what is below 2**-14 shares a bin."""
+
 ANY_SCORE = Span(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max), 0, 0xFFFF)
 """Any finite score."""
 
@@ -51,21 +54,22 @@ class ScoreHistogram:
     ----------
     span : the scores it may meet
     counts : int32, shape (n_groups, n_products, n_bins); candidates whose score fell into the bin
-    acquired : int32, same shape; those among them that were acquired
+    acquired : int32, same shape; those among them that were acquired; with `is_expected`, float64: the sum of what
+        was expected of them
     sums : float64, same shape; sum of their scores
     """
 
-    def __init__(self, n_products: int, span: Span, n_groups: int = 1) -> None:
+    def __init__(self, n_products: int, span: Span, n_groups: int = 1, *, is_expected: bool = False) -> None:
         shape = (n_groups, n_products, span.n_bins)
         self.span = span
         self.counts: NDArray[np.int32] = np.zeros(shape, np.int32)
-        self.acquired: NDArray[np.int32] = np.zeros(shape, np.int32)
+        self.acquired: NDArray[np.integer | np.floating] = np.zeros(shape, np.float64 if is_expected else np.int32)
         self.sums: NDArray[np.float64] = np.zeros(shape, np.float64)
 
     def add(
         self,
         scores: NDArray[np.float32],
-        acquired: NDArray[np.bool_],
+        acquired: NDArray[np.bool_] | NDArray[np.float32],
         candidates: NDArray[np.bool_],
         groups: NDArray[np.int64] | None = None,
     ) -> None:
@@ -74,7 +78,7 @@ class ScoreHistogram:
         Parameters
         ----------
         scores : float32, shape (n_customers, n_products); read at candidates only
-        acquired, candidates : bool, same shape
+        acquired, candidates : bool, same shape; with `is_expected`, float32: true probabilities, for one
         groups : int64, shape (n_customers,); the group each customer belongs to, by default the first
 
         Raises
@@ -121,11 +125,14 @@ class ScoreHistogram:
             yield self._of(whole.counts[0] - counts, whole.acquired[0] - acquired, whole.sums[0] - sums)
 
     def _of(
-        self, counts: NDArray[np.integer], acquired: NDArray[np.integer], sums: NDArray[np.float64]
+        self,
+        counts: NDArray[np.integer],
+        acquired: NDArray[np.integer | np.floating],
+        sums: NDArray[np.float64],
     ) -> ScoreHistogram:
         histogram = ScoreHistogram(len(counts), self.span, n_groups=0)
         histogram.counts = counts[np.newaxis].astype(np.int32, copy=False)
-        histogram.acquired = acquired[np.newaxis].astype(np.int32, copy=False)
+        histogram.acquired = acquired[np.newaxis].astype(self.acquired.dtype, copy=False)
         histogram.sums = sums[np.newaxis]
         return histogram
 

@@ -20,7 +20,8 @@ def unseen_batches(states: CustomerStates, *bundles: BundleManifest) -> Iterator
     """What none of `bundles` has seen, for comparing them on the same rows.
 
     ``periods`` asks at every date since for the acquisitions of the following periods; ``occasions`` asks at each
-    recorded occasion for what was bought among what was buyable, seeing only what was known at the cut;
+    recorded occasion for what was bought among what was buyable, seeing only what was known at the cut, and how often
+    each product was buyable at earlier occasions;
     ``hide-one`` hides one holding of each test customer and asks for it back.
 
     Raises
@@ -64,5 +65,6 @@ def _occasions(states: CustomerStates, cut: int) -> Iterator[EvaluationBatch]:
     later = np.flatnonzero(occasions.days > states.calendar.as_of_day(cut))
     for start in range(0, len(later), BLOCK_SIZE):
         rows = later[start : start + BLOCK_SIZE]
-        block = states.block(occasions.customers[rows], cut).offered(occasions.buyable[rows])
+        known = states.block(occasions.customers[rows], cut)
+        block = known.offered(occasions.buyable[rows], occasions.availability(occasions.days[rows]))
         yield EvaluationBatch(Batch(block, occasions.bought[rows] & occasions.buyable[rows]), block.positions)

@@ -81,8 +81,10 @@ def test_what_can_be_bought_on_an_occasion_is_not_held_and_alone_a_candidate(sta
     block = states.block(positions(states, "person", "both"), JUNE)
     buyable = np.zeros((2, 5), dtype=bool)
     buyable[0, DEPOSIT] = buyable[1, CARD] = True
-    offered = block.offered(buyable)
+    availability = np.linspace(0.1, 1.0, 10, dtype=np.float32).reshape(2, 5)
+    offered = block.offered(buyable, availability)
     assert offered.candidates is buyable
+    np.testing.assert_array_equal(offered.take(np.array([1])).availability, availability[[1]])
     assert offered.words[0].tolist() == [0b11, ALL_BITS - 1, 0, 0b11110, 0]
     assert offered.words[1].tolist() == block.words[1].tolist()
 

@@ -8,8 +8,9 @@ import pytest
 from features.block import CustomerBlock
 from features.states import CustomerStates
 
+NO_ARRAYS = ("states", "period", "partly_hidden", "availability")  # the last: only at occasions
 ARRAYS = (
-    *(field.name for field in fields(CustomerBlock) if field.name not in ("states", "period", "partly_hidden")),
+    *(field.name for field in fields(CustomerBlock) if field.name not in NO_ARRAYS),
     "held",
     "kinds",
     "features",

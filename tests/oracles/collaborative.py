@@ -69,3 +69,31 @@ def best_candidates(scores, candidates, k):
         ranked = sorted(np.flatnonzero(candidates[customer]), key=lambda product: (-scores[customer, product], product))
         rows.append((ranked + [-1] * k)[:k])
     return np.array(rows, dtype=np.int32).reshape(len(scores), k)
+
+
+def ranking_objective(vector, held, item_factors, shares, penalty):
+    """What BPR maximises for one customer: pair by pair; `item_factors` with the biases last, `vector` without them."""
+    total = -penalty / 2 * sum(value**2 for value in vector)
+    others = sum(share for share, is_held in zip(shares, held, strict=True) if not is_held)
+    for i in np.flatnonzero(held):
+        for j in np.flatnonzero(~held):
+            difference = item_factors[i] - item_factors[j]
+            margin = vector @ difference[:-1] + difference[-1]
+            total += 1 / held.sum() * shares[j] / others * np.log(1 / (1 + np.exp(-margin)))
+    return total
+
+
+def standardised_counts(batches, rates, are_held):
+    """Candidates, acquisitions, and those expected from `rates` {(segment, product): rate}, by customers who hold
+    what `are_held` asks for, product by product."""
+    n_products = batches[0].block.n_products
+    candidates, acquired, expected = np.zeros(n_products), np.zeros(n_products), np.zeros(n_products)
+    for batch in batches:
+        for customer, segment in enumerate(batch.block.segments):
+            if not are_held(frozenset(np.flatnonzero(batch.block.held[customer]).tolist())):
+                continue
+            for product in np.flatnonzero(batch.block.candidates[customer]):
+                candidates[product] += 1
+                acquired[product] += batch.acquired[customer, product]
+                expected[product] += rates[segment, product]
+    return candidates, acquired, expected

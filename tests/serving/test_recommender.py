@@ -24,7 +24,12 @@ def bundle(trained):
 def serving(bundle, recommender, model):
     """A recommender for which `model` was selected."""
     selected = Bundle(
-        replace(bundle.manifest, selected=model), bundle.catalogue, bundle.layout, bundle.models, bundle.calibrations
+        replace(bundle.manifest, selected=model),
+        bundle.catalogue,
+        bundle.layout,
+        bundle.models,
+        bundle.calibrations,
+        bundle.fallback,
     )
     return Recommender(recommender.states, selected, "1")
 

@@ -8,6 +8,7 @@ import pytest
 
 from features.errors import BadInput, NotFound
 from training import CHAMPION, Bundle, Tracking
+from training.blend import BLEND, given_buyable
 from training.bundle import MANIFEST
 from training.models import MODELS
 
@@ -36,8 +37,21 @@ def everyone(states):
     return states.block(np.arange(states.n_customers), states.as_of_period)
 
 
+def select(bundle, name):
+    """The same bundle, serving another of its models."""
+    return Bundle(
+        replace(bundle.manifest, selected=name),
+        bundle.catalogue,
+        bundle.layout,
+        bundle.models,
+        bundle.calibrations,
+        bundle.fallback,
+        bundle.blend,
+    )
+
+
 class TestPropensities:
-    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize("model", [*MODELS, BLEND])
     def test_are_probabilities_of_candidates_and_0_elsewhere(self, bundle, states, model):
         block = everyone(states)
         found = bundle.propensities(block, model)
@@ -53,8 +67,27 @@ class TestPropensities:
         other = next(name for name in bundle.models if name != bundle.manifest.selected)
         assert not np.array_equal(bundle.propensities(block), bundle.propensities(block, other))
 
+    def test_of_the_blend_are_what_it_makes_of_its_parts(self, bundle, states):
+        block = everyone(states)
+        parts = {
+            name: bundle.calibrations[name].apply(bundle.models[name].score(block)) for name in bundle.blend.weights
+        }
+        expected = bundle.fallback.mix(bundle.blend.propensities(parts), states.catalogue, block.segments)
+        found = bundle.propensities(block, BLEND)
+        assert np.array_equal(found, np.where(block.candidates, expected, 0))
+        alone = bundle.propensities(block.take(np.array([5])), BLEND)
+        assert alone.tobytes() == found[[5]].tobytes()
+
+    def test_only_the_blend_asks_how_often_a_product_could_be_bought(self, bundle, states):
+        block = everyone(states)
+        availability = np.random.default_rng(0).uniform(0.2, 1.0, block.candidates.shape).astype(np.float32)
+        asked = block.offered(block.candidates, availability)
+        plain = bundle.propensities(block, BLEND)
+        assert np.array_equal(bundle.propensities(asked, BLEND), given_buyable(plain, asked))
+        assert np.array_equal(bundle.propensities(asked, "popularity"), bundle.propensities(block, "popularity"))
+
     def test_of_a_model_that_is_not_there_are_refused(self, bundle, states):
-        with pytest.raises(NotFound, match="no model 'oracle'; it has: als, ease"):
+        with pytest.raises(NotFound, match="no model 'oracle'; it has: als, association_rules, blend"):
             bundle.propensities(everyone(states), "oracle")
 
 
@@ -66,25 +99,28 @@ class TestFiles:
         assert again.catalogue == bundle.catalogue
         assert again.layout == bundle.layout
         block = everyone(states)
-        for name in MODELS:
+        assert again.names == bundle.names
+        for name in bundle.names:
             assert again.propensities(block, name).tobytes() == bundle.propensities(block, name).tobytes()
 
     def test_another_selection_is_another_bundle(self, bundle, tmp_path):
-        manifest = replace(bundle.manifest, selected="ease")
-        Bundle(manifest, bundle.catalogue, bundle.layout, bundle.models, bundle.calibrations).save(tmp_path)
+        select(bundle, "ease").save(tmp_path)
         assert Bundle.open(tmp_path, only_selected=True).manifest.selected == "ease"
 
     def test_the_models_are_all_of_them(self, bundle):
         assert set(bundle.models) == set(bundle.calibrations) == set(bundle.manifest.models) == set(MODELS)
 
-    def test_only_the_selected_model_is_loaded_for_serving(self, champion, bundle, states, monkeypatch):
+    @pytest.mark.parametrize("selected", ["ease", BLEND])
+    def test_only_what_serves_is_loaded_for_serving(self, bundle, states, tmp_path, monkeypatch, selected):
+        select(bundle, selected).save(tmp_path)
         loaded = []
         for model in MODELS.values():
             monkeypatch.setattr(model, "load", classmethod(_noting(loaded, model.load.__func__)))
-        serving = Bundle.open(champion, only_selected=True)
-        assert loaded == list(serving.models) == list(serving.calibrations) == [bundle.manifest.selected]
+        serving = Bundle.open(tmp_path, only_selected=True)
+        assert loaded == list(serving.models) == list(serving.calibrations)
+        assert set(loaded) == (set(bundle.blend.weights) if selected == BLEND else {selected})
         block = everyone(states)
-        assert serving.propensities(block).tobytes() == bundle.propensities(block).tobytes()
+        assert serving.propensities(block).tobytes() == bundle.propensities(block, selected).tobytes()
 
     def test_no_file_is_a_pickle(self, champion):
         found = files(champion)
@@ -143,7 +179,7 @@ class TestWhatIsNotAsWritten:
         (copy / "models" / "als" / "extra.npy").write_bytes(b"")
         self.refused(copy, "models/als/extra.npy")
 
-    @pytest.mark.parametrize("change", [{"selected": "ease"}, {"trained_to": 0}, {"horizon": 9}, {"format": 2}])
+    @pytest.mark.parametrize("change", [{"selected": "ease"}, {"trained_to": 0}, {"horizon": 9}, {"format": 1}])
     def test_an_edited_manifest_is_refused(self, copy, change):
         """Broken before: only the other files were checked."""
         content = json.loads((copy / MANIFEST).read_text(encoding="utf-8"))

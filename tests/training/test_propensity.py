@@ -8,6 +8,7 @@ import pytest
 
 from features import CustomerBlock
 from features.contracts import KIND, KINDS
+from features.families import Feature
 from tests.training.models.fixtures import FIRST_PERIOD, InMemoryExamples, random_bank
 from training.examples import Batch
 from training.models import Propensity
@@ -16,13 +17,17 @@ from training.models.propensity import PropensityConfig
 RETAIL, CORPORATE = 0, 1
 
 
+TASTE, ACTIVITY = Feature("taste", "taste", "number"), Feature("activity:mobile", "use of the app", "count")
+SEASON = Feature("season", "which part of the year comes next", "code")
+
+
 class Features:
     """Two facts of a customer, given to the states beforehand."""
 
-    names = ("taste", "activity:mobile")
-
-    def __init__(self, values):
+    def __init__(self, values, features=(TASTE, ACTIVITY)):
         self.values = values
+        self.features = features
+        self.names = tuple(feature.name for feature in features)
 
     def compute(self, block):
         return self.values[block.positions].astype(np.float32)
@@ -39,12 +44,12 @@ class States:
         return SimpleNamespace(codes={KIND: self.kinds})
 
 
-def examples_of(values, acquired, *, candidates=None, kinds=None) -> InMemoryExamples:
+def examples_of(values, acquired, *, candidates=None, kinds=None, features=(TASTE, ACTIVITY)) -> InMemoryExamples:
     """One batch of customers with `values` (n, 2) of the two features."""
     n, n_products = acquired.shape
     states = States(
         n_customers=n,
-        feature_set=Features(np.asarray(values)),
+        feature_set=Features(np.asarray(values), features),
         kinds=np.zeros(n, np.int32) if kinds is None else kinds.astype(np.int32),
     )
     block = CustomerBlock(
@@ -109,13 +114,14 @@ class TestWhatIsLearnt:
             assert abs(expected - realised) < 5 * (realised * (1 - realised) / 1000) ** 0.5
 
     def test_the_choice_starts_from_how_often_each_is_acquired(self):
-        """Boosted by next to nothing, the odds between candidates are those of their acquisitions."""
+        """When nothing else is learned, the odds between candidates are those of their acquisitions."""
         rng = np.random.default_rng(2)
         n = 4000
         acquired = np.zeros((n, 2), bool)
         acquired[np.arange(n), rng.choice(2, n, p=[0.75, 0.25])] = rng.random(n) < 0.2
         examples = examples_of(rng.random((n, 2)).round(1), acquired)
-        scores = fitted(examples, any_rounds=1, choice_rounds=1, learning_rate=1e-6).score(block_of(examples))
+        nothing = {"choice_l1": 100.0, "any_rounds": 1, "choice_rounds": 1, "learning_rate": 1e-6}
+        scores = fitted(examples, **nothing).score(block_of(examples))
         first, second = acquired.sum(axis=0)
         np.testing.assert_allclose(scores[:, 0] / scores[:, 1], first / second, rtol=1e-3)
 
@@ -129,6 +135,23 @@ class TestWhatIsLearnt:
         both = model.score(block)
         first = model.score(block_of(alone))[:, 0]
         np.testing.assert_allclose(first, both[:, 0] + both[:, 1], rtol=1e-4)
+
+
+class TestSeasons:
+    def test_a_product_of_june_is_learned_from_june(self):
+        """Two years; the second product is chosen by 3 in 5 in June and by 1 in 20 in any other month."""
+        rng = np.random.default_rng(7)
+        n = 24_000
+        month, taste = np.repeat(np.arange(24) % 12, n // 24), rng.random(n)
+        second = rng.random(n) < np.where(month == 5, 0.6, 0.05)
+        acquired = np.zeros((n, 2), bool)
+        acquired[np.arange(n), second.astype(int)] = rng.random(n) < 0.2
+        examples = examples_of(np.stack([month, taste], axis=1), acquired, features=(SEASON, TASTE))
+        scores = fitted(examples, max_rows=5000).score(block_of(examples))
+        share = scores[:, 1] / scores.sum(axis=1)
+        # 400 choices in June and 4,400 in other months: five standard errors, and the lasso's pull on 400
+        assert share[month == 5].mean() == pytest.approx(0.6, abs=5 * (0.24 / 400) ** 0.5 + 0.05)
+        assert share[month != 5].mean() == pytest.approx(0.05, abs=5 * (0.05 / 4400) ** 0.5 + 0.01)
 
 
 class TestKinds:
@@ -158,7 +181,8 @@ class TestKinds:
         fitted(mixed[0], any_rounds=2, choice_rounds=2).save(tmp_path)
         for kind in KINDS:
             names = {path.name for path in tmp_path.glob(f"{kind}*")}
-            assert names == {f"{kind}.npz", f"{kind}-any.txt", f"{kind}-choice.txt"}
+            parts = ("any_linear.npz", "any.txt", "linear.npz", "choice.txt")
+            assert names == {f"{kind}.npz", *(f"{kind}-{part}" for part in parts)}
 
     def test_one_without_examples_scores_0(self, mixed):
         examples, kinds, _ = mixed

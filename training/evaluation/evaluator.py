@@ -17,28 +17,17 @@ from features.errors import BadInput, NotFound
 
 from ..examples import Batch
 from ..ranking import top_k
-from ..score_histogram import PROBABILITIES, ScoreHistogram
-from .intervals import (
-    JACKKNIFE_GROUPS,
-    BootstrapEstimate,
-    BootstrapInterval,
-    Estimate,
-    JackknifeEstimate,
-    jackknife_groups,
-    resample,
-)
-from .metrics import (
-    RANKING_METRICS,
-    auc_error_per_product,
-    auc_per_product,
-    calibration_error_per_product,
-    coverage,
-    perfect_ranking,
-    shown_at_k,
-)
+from .intervals import BootstrapEstimate, BootstrapInterval, Estimate, jackknife_groups
+from .metrics import coverage, shown_at_k
+from .outcomes import PERFECT, TRUTH, Outcomes, metric_names, metric_values, perfect_values
+from .probabilities import PeriodCounts, ProbabilityTally, ProductFigures, ProductReliability
+from .slices import Facets, ProductSlice, Slice, by_product, sliced
 
 Scorer = Callable[[CustomerBlock], NDArray[np.float32]]
 """From a block to float32 (n_customers, n_products), higher is better; a probability if it is declared one."""
+
+BASELINE = "popularity"
+"""The model that every other is shown beside."""
 
 
 @dataclass(frozen=True)
@@ -76,42 +65,32 @@ class EvaluationCounts:
 
 
 @dataclass(frozen=True)
-class ProductFigures:
-    """How well one product's probabilities tell and count; NaN where it cannot be said.
-
-    Attributes
-    ----------
-    candidates, acquired : rows
-    expected : sum of the probabilities; calibrated overall when equal to `acquired`
-    auc, auc_error : over the candidates, and the most it may be off
-    calibration_error : over the candidates
-    """
-
-    candidates: int
-    acquired: int
-    expected: float
-    auc: float
-    auc_error: float
-    calibration_error: float
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """Every model by every metric.
 
     Attributes
     ----------
     metrics : model -> metric -> value and interval; ``map@7`` and so on; NaN where a metric is undefined
-    ceilings : metric -> what a perfect ranking reaches
-    per_product : probabilistic model -> figures in order of position
+    ceilings, truth : metric -> what a perfect ranking reaches, and what ranking by the true probabilities does, if
+        they were given
+    per_product, reliability, periods : probabilistic model -> figures in order of position; the last by date first
+    slices : facet -> label -> figures, if facets were given
+    product_slices : in order of position
     estimates : model -> metric -> what the intervals come from; paired between models
+    outcomes : what each row was worth
     """
 
     metrics: dict[str, dict[str, BootstrapInterval]]
     ceilings: dict[str, float]
+    truth: dict[str, float]
     counts: EvaluationCounts
     per_product: dict[str, tuple[ProductFigures, ...]]
+    reliability: dict[str, tuple[ProductReliability, ...]]
+    periods: dict[str, dict[int, tuple[PeriodCounts, ...]]]
+    slices: dict[str, dict[str, Slice]]
+    product_slices: tuple[ProductSlice, ...]
     estimates: dict[str, dict[str, Estimate]] = field(repr=False)
+    outcomes: Outcomes = field(repr=False)
 
     def paired_difference(self, model_a: str, model_b: str, metric: str) -> BootstrapInterval:
         """The metric of `model_a` minus that of `model_b`, drawn on the same customers.
@@ -120,14 +99,28 @@ class Evaluation:
         ------
         NotFound : when there is no such model or metric
         """
-        for model in (model_a, model_b):
-            if metric not in self.estimates.get(model, {}):
-                raise NotFound(
-                    f"no {metric!r} of {model!r} in this evaluation; models: {', '.join(self.estimates)}; metrics: "
-                    f"{', '.join(self.estimates[next(iter(self.estimates))])}"
-                )
-        a, b = self.estimates[model_a][metric], self.estimates[model_b][metric]
+        a, b = (self._estimate(model, metric) for model in (model_a, model_b))
         return a.minus(b).interval()  # type: ignore[arg-type]
+
+    def ratio(self, model_a: str, model_b: str, metric: str) -> BootstrapInterval:
+        """The ranking metric of `model_a` over that of `model_b`, drawn on the same customers.
+
+        Raises
+        ------
+        NotFound : when there is no such model or metric
+        """
+        a, b = (self._estimate(model, metric) for model in (model_a, model_b))
+        if not isinstance(a, BootstrapEstimate) or not isinstance(b, BootstrapEstimate):
+            raise NotFound(f"there are no ratios of {metric}: take the difference")
+        return a.over(b).interval()
+
+    def _estimate(self, model: str, metric: str) -> Estimate:
+        if metric not in self.estimates.get(model, {}):
+            raise NotFound(
+                f"no {metric!r} of {model!r} in this evaluation; models: {', '.join(self.estimates)}; metrics: "
+                f"{', '.join(self.estimates[next(iter(self.estimates))])}"
+            )
+        return self.estimates[model][metric]
 
 
 def evaluate(
@@ -138,6 +131,9 @@ def evaluate(
     seed: int,
     resamples: int,
     probabilistic: frozenset[str],
+    selected_k: int = 3,
+    truth: Scorer | None = None,
+    facets: Facets | None = None,
 ) -> Evaluation:
     """Judge `scorers` on `batches`, going through them once.
 
@@ -149,6 +145,9 @@ def evaluate(
     ks : lengths of list at which ranking metrics are taken
     seed, resamples : of the bootstrap over customers
     probabilistic : models whose scores are probabilities, to be judged as such too (``auc``, ``calibration_error``)
+    selected_k : the first offers of a customer whose probabilities are also judged apart
+    truth : the true probabilities, where they are known
+    facets : by which MAP at the longest list is sliced
 
     Raises
     ------
@@ -160,36 +159,47 @@ def evaluate(
             f"cannot evaluate models {sorted(scorers)} at {list(ks)}, with probabilities from {sorted(probabilistic)}: "
             "name at least one model, lengths of at least 1, and as probabilistic only models that are named"
         )
-    rows = _Rows(tuple(ks))
-    tallies = {name: _Tally(tuple(ks), name in probabilistic) for name in scorers}
+    rows = _Rows(tuple(ks), facets)
+    tallies = {name: _Tally(tuple(ks), name in probabilistic, selected_k, truth is not None) for name in scorers}
+    true_values: list[NDArray[np.float32]] = []
     for batch in batches:
         kept = rows.add(batch)
         if not kept.any():
             continue
+        block, acquired = batch.batch.block, batch.batch.acquired
         groups = jackknife_groups(batch.clusters[kept], seed)
+        true_scores = truth(block) if truth else None
+        if true_scores is not None:
+            active = np.flatnonzero(acquired.any(axis=1))
+            ranked = top_k(true_scores[active], block.candidates[active], max(ks))
+            true_values.append(metric_values(ranked, acquired[active], tuple(ks)))
         for name, scorer in scorers.items():
-            scores = np.asarray(scorer(batch.batch.block))
+            scores = np.asarray(scorer(block))
             try:
-                tallies[name].add(scores, batch.batch, kept, groups)
+                tallies[name].add(scores, batch.batch, kept, groups, true_scores)
             except BadInput as error:
                 raise BadInput(f"{name}: {error}") from error
     if not rows.n_rows:
         raise BadInput("there is nothing to evaluate on: no customer had a product left to acquire")
-    return _evaluation(rows, tallies, seed, resamples)
+    return _evaluation(rows, tallies, true_values, seed, resamples)
 
 
 class _Rows:
     """What all models share: who was asked, what they acquired, what a perfect ranking reaches."""
 
-    def __init__(self, ks: tuple[int, ...]) -> None:
+    def __init__(self, ks: tuple[int, ...], facets: Facets | None) -> None:
         self.ks = ks
+        self.facets = facets
         self.n_rows = 0
         self.n_left_out = 0
-        self.n_acquisitions = 0
         self.possible = np.zeros(0, np.bool_)
         self.clusters: list[NDArray[np.int64]] = []
         self.acquirers: list[NDArray[np.int64]] = []
         self.ceilings: list[NDArray[np.float32]] = []
+        self.bought: list[NDArray[np.int64]] = []
+        self.buyers: list[NDArray[np.int64]] = []
+        self.codes: list[NDArray[np.int16]] = []
+        self.active_codes: list[NDArray[np.int16]] = []
 
     def add(self, batch: EvaluationBatch) -> NDArray[np.bool_]:
         """Count a batch; bool, shape (n_customers,): the rows that are judged."""
@@ -211,116 +221,131 @@ class _Rows:
         self.possible |= candidates.any(axis=0)
         self.n_rows += int(kept.sum())
         self.n_left_out += int((~kept).sum())
-        self.n_acquisitions += int(acquired.sum())
         self.clusters.append(batch.clusters[kept])
         self.acquirers.append(batch.clusters[active])
-        relevant = acquired[active]
-        self.ceilings.append(_values(perfect_ranking(relevant, max(self.ks)), relevant, self.ks))
+        self.ceilings.append(perfect_values(acquired[active], self.ks))
+        rows, products = np.nonzero(acquired)
+        self.bought.append(products)
+        self.buyers.append(batch.clusters[rows])
+        if self.facets is not None and kept.any():
+            codes = self.facets.codes(batch.batch.block)
+            self.codes.append(codes[kept])
+            self.active_codes.append(codes[active])
         return kept
 
 
 class _Tally:
     """What one model has reached so far."""
 
-    def __init__(self, ks: tuple[int, ...], probabilistic: bool) -> None:
+    def __init__(self, ks: tuple[int, ...], is_probabilistic: bool, selected_k: int, with_truth: bool) -> None:
         self.ks = ks
-        self.probabilistic = probabilistic
+        self.selected_k = selected_k
+        self.is_probabilistic = is_probabilistic
+        self.with_truth = with_truth
         self.values: list[NDArray[np.float32]] = []
+        self.found: list[NDArray[np.bool_]] = []
         self.shown = np.zeros((0, 0), np.bool_)
-        self.histogram = ScoreHistogram(0, PROBABILITIES)
+        self.probabilities: ProbabilityTally | None = None
 
     def add(
-        self, scores: NDArray[np.float32], batch: Batch, kept: NDArray[np.bool_], groups: NDArray[np.int64]
+        self,
+        scores: NDArray[np.float32],
+        batch: Batch,
+        kept: NDArray[np.bool_],
+        groups: NDArray[np.int64],
+        truth: NDArray[np.float32] | None,
     ) -> None:
-        n_products = batch.block.n_products
+        block, acquired = batch.block, batch.acquired
         if not len(self.shown):
-            self.shown = np.zeros((len(self.ks), n_products), np.bool_)
-            if self.probabilistic:
-                self.histogram = ScoreHistogram(n_products, PROBABILITIES, JACKKNIFE_GROUPS)
-        ranked = top_k(scores, batch.block.candidates, max(self.ks))
+            self.shown = np.zeros((len(self.ks), block.n_products), np.bool_)
+            if self.is_probabilistic:
+                self.probabilities = ProbabilityTally(block.n_products, with_truth=self.with_truth)
+        longest = max(self.ks)
+        ranked = top_k(scores, block.candidates, max(longest, self.selected_k))
         for shown, k in zip(self.shown, self.ks, strict=True):
-            shown |= shown_at_k(ranked, n_products, k)
-        active = np.flatnonzero(batch.acquired.any(axis=1))
-        self.values.append(_values(ranked[active], batch.acquired[active], self.ks))
-        if self.probabilistic:
-            self.histogram.add(scores[kept], batch.acquired[kept], batch.block.candidates[kept], groups)
+            shown |= shown_at_k(ranked, block.n_products, k)
+        active = np.flatnonzero(acquired.any(axis=1))
+        self.values.append(metric_values(ranked[active], acquired[active], self.ks))
+        self.found.append(_listed(ranked[active, :longest], block.n_products)[acquired[active]])
+        if self.probabilities is not None:
+            self.probabilities.add(
+                scores[kept],
+                acquired[kept],
+                block.candidates[kept],
+                _listed(ranked[kept, : self.selected_k], block.n_products),
+                groups,
+                block.period,
+                None if truth is None else truth[kept],
+            )
 
 
-def _names(ks: tuple[int, ...]) -> list[str]:
-    return [f"{name}@{k}" for name in RANKING_METRICS for k in ks]
+def _listed(ranked: NDArray[np.int32], n_products: int) -> NDArray[np.bool_]:
+    """Shape (n_rows, n_products): whether the product is among those ranked."""
+    listed = np.zeros((len(ranked), n_products + 1), np.bool_)
+    np.put_along_axis(listed, np.where(ranked < 0, n_products, ranked), True, axis=1)
+    return listed[:, :-1]
 
 
-def _values(ranked: NDArray[np.int32], relevant: NDArray[np.bool_], ks: tuple[int, ...]) -> NDArray[np.float32]:
-    """Shape (n_rows, n_metrics), columns as `_names` has them."""
-    columns = [metric(ranked, relevant, k) for metric in RANKING_METRICS.values() for k in ks]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _evaluation(rows: _Rows, tallies: Mapping[str, _Tally], seed: int, resamples: int) -> Evaluation:
-    names = _names(rows.ks)
-    acquirers, clusters = np.concatenate(rows.acquirers), np.concatenate(rows.clusters)
-    parts = [np.concatenate(values) for values in [*(tally.values for tally in tallies.values()), rows.ceilings]]
-    drawn = resample(np.hstack(parts), acquirers, clusters, seed=seed, resamples=resamples)
-    ceiling = {name: len(tallies) * len(names) + column for column, name in enumerate(names)}
-
+def _evaluation(
+    rows: _Rows, tallies: Mapping[str, _Tally], true_values: list[NDArray[np.float32]], seed: int, resamples: int
+) -> Evaluation:
+    values = {name: np.concatenate(tally.values) for name, tally in tallies.items()}
+    values[PERFECT] = np.concatenate(rows.ceilings)
+    if true_values:
+        values[TRUTH] = np.concatenate(true_values)
+    outcomes = Outcomes(metric_names(rows.ks), values, np.concatenate(rows.acquirers), np.concatenate(rows.clusters))
+    means = outcomes.estimates(seed=seed, resamples=resamples)
     estimates: dict[str, dict[str, Estimate]] = {}
-    per_product: dict[str, tuple[ProductFigures, ...]] = {}
-    for place, (model, tally) in enumerate(tallies.items()):
-        columns = {name: place * len(names) + column for column, name in enumerate(names)}
-        found: dict[str, Estimate] = {name: drawn.mean(column) for name, column in columns.items()}
+    for model, tally in tallies.items():
+        found: dict[str, Estimate] = {**means[model]}
         for k, shown in zip(rows.ks, tally.shown, strict=True):
-            found[f"share_of_ceiling@{k}"] = drawn.ratio(columns[f"map@{k}"], ceiling[f"map@{k}"])
+            found[f"share_of_ceiling@{k}"] = means[model][f"map@{k}"].over(means[PERFECT][f"map@{k}"])
+            if TRUTH in means:
+                found[f"share_of_truth@{k}"] = means[model][f"map@{k}"].over(means[TRUTH][f"map@{k}"])
             covered = coverage(shown, rows.possible)
             # a fact about these lists, not an estimate: its interval is itself
             found[f"coverage@{k}"] = BootstrapEstimate(covered, np.array([covered]))
-        if tally.probabilistic:
-            found |= _probability_estimates(tally.histogram)
-            per_product[model] = _figures(tally.histogram.pooled())
+        if tally.probabilities is not None:
+            found |= tally.probabilities.estimates()
         estimates[model] = found
+    judged = {model: tally.probabilities for model, tally in tallies.items() if tally.probabilities is not None}
+    bought, buyers = np.concatenate(rows.bought), np.concatenate(rows.buyers)
     return Evaluation(
         metrics={
             model: {name: estimate.interval() for name, estimate in found.items()} for model, found in estimates.items()
         },
-        ceilings={name: drawn.mean(column).value for name, column in ceiling.items()},
+        ceilings={name: estimate.value for name, estimate in means[PERFECT].items()},
+        truth={name: estimate.value for name, estimate in means.get(TRUTH, {}).items()},
         counts=EvaluationCounts(
             rows=rows.n_rows,
-            customers=len(np.unique(clusters)),
-            acquirers=len(np.unique(acquirers)),
-            acquisitions=rows.n_acquisitions,
+            customers=len(np.unique(outcomes.clusters)),
+            acquirers=len(np.unique(outcomes.acquirers)),
+            acquisitions=len(bought),
             rows_left_out=rows.n_left_out,
         ),
-        per_product=per_product,
+        per_product={model: tally.per_product() for model, tally in judged.items()},
+        reliability={model: tally.reliability() for model, tally in judged.items()},
+        periods={model: tally.periods() for model, tally in judged.items()},
+        slices=sliced(
+            outcomes,
+            rows.facets.facets,
+            np.concatenate(rows.codes),
+            np.concatenate(rows.active_codes),
+            metric=f"map@{max(rows.ks)}",
+            baseline=BASELINE,
+            seed=seed,
+            resamples=resamples,
+        )
+        if rows.facets is not None
+        else {},
+        product_slices=by_product(
+            {model: np.concatenate(tally.found) for model, tally in tallies.items()},
+            bought,
+            buyers,
+            len(rows.possible),
+            seed=seed,
+            resamples=resamples,
+        ),
         estimates=estimates,
+        outcomes=outcomes,
     )
-
-
-def _probability_estimates(histogram: ScoreHistogram) -> dict[str, Estimate]:
-    auc, error = _over_products(histogram.pooled())
-    replicates = np.array([_over_products(part) for part in histogram.without_each()])
-    return {
-        "auc": JackknifeEstimate(auc, replicates[:, 0], 0.0, 1.0),
-        "calibration_error": JackknifeEstimate(error, replicates[:, 1], 0.0, 1.0),
-    }
-
-
-def _over_products(histogram: ScoreHistogram) -> tuple[float, float]:
-    """Mean AUC over products with both classes; mean calibration error weighted by acquisitions."""
-    auc = auc_per_product(histogram)
-    auc = auc[~np.isnan(auc)]
-    acquired = histogram.acquired[0].sum(axis=1)
-    errors = np.nan_to_num(calibration_error_per_product(histogram))
-    weighted = float(errors @ acquired / acquired.sum()) if acquired.any() else float("nan")
-    return float(auc.mean()) if len(auc) else float("nan"), weighted
-
-
-def _figures(histogram: ScoreHistogram) -> tuple[ProductFigures, ...]:
-    columns = zip(
-        histogram.counts[0].sum(axis=1).tolist(),
-        histogram.acquired[0].sum(axis=1).tolist(),
-        histogram.sums[0].sum(axis=1).tolist(),
-        auc_per_product(histogram).tolist(),
-        auc_error_per_product(histogram).tolist(),
-        calibration_error_per_product(histogram).tolist(),
-        strict=True,
-    )
-    return tuple(ProductFigures(*values) for values in columns)

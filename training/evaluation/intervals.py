@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 from scipy.special import stdtrit
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from features.errors import BadInput
 
@@ -34,13 +37,17 @@ _CHUNK_CELLS = 1_000_000  # weights in memory at a time
 _POISSON_CDF = np.cumsum([math.exp(-1) / math.factorial(w) for w in range(16)])
 
 
+Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A number that may be undefined: NaN here, null in JSON, which has no NaN."""
+
+
 @dataclass(frozen=True)
 class BootstrapInterval:
     """A value and the ends of its 95% interval; NaN ends where there was too little to tell."""
 
-    value: float
-    low: float
-    high: float
+    value: Figure
+    low: Figure
+    high: Figure
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,12 @@ class BootstrapEstimate:
     def minus(self, other: BootstrapEstimate) -> BootstrapEstimate:
         """The difference from a statistic of the same resamples."""
         return BootstrapEstimate(self.value - other.value, self.replicates - other.replicates)
+
+    def over(self, other: BootstrapEstimate) -> BootstrapEstimate:
+        """The ratio to a statistic of the same resamples; undefined where that is 0."""
+        by = other.replicates
+        replicates = np.divide(self.replicates, by, out=np.full(len(by), np.nan), where=by > 0)
+        return BootstrapEstimate(self.value / other.value if other.value > 0 else math.nan, replicates)
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ def resample(
     weights = np.empty((resamples, min(width, len(active))))
     # one thread: the pieces are small, the sums then do not depend on the machine's cores, and two pools of threads
     # taking turns cost more than they bring
-    with threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         for start in range(0, len(active), width):
             chunk = weights[:, : len(active) - start]
             _poisson_weights(keys[start : start + width], _POISSON_CDF, chunk)
@@ -176,6 +189,12 @@ def resample(
     # a sum of Poisson(1) variables is Poisson of their number
     together = np.random.default_rng(seed).poisson(silent, (resamples, len(silent))) @ np.arange(len(silent))
     return Resamples(sums[:, :-1].sum(axis=0), drawn[:, :-1], len(all_clusters), drawn[:, -1] + together)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Found once: looking for them takes longer than a small draw."""
+    return ThreadpoolController()
 
 
 def mean_interval(

@@ -8,6 +8,7 @@ value per customer. A customer who acquired nothing has the value 0 and counts i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +97,17 @@ DENOMINATORS: Mapping[str, str] = {
     "coverage": "products in somebody's first k / products that are a candidate for somebody",
     "auc": "pairs of an acquirer and another candidate in the right order, ties half / all such pairs of a product, "
     "mean over products with both",
+    "share_of_truth": "MAP@k / the MAP@k of ranking by the true probabilities, which a synthetic bank publishes",
     "calibration_error": "absolute difference of mean probability and share acquired, over "
     f"{CALIBRATION_BINS} bins of a product's candidates, mean over products weighted by acquisitions",
+    "calibration_error_selected": "the same over the offers that the model itself puts among a customer's first k "
+    "(selected_at), binned and weighted among those alone",
+    "calibration_noise_selected": "what calibration_error_selected would be, on average, if every probability were "
+    "true: chance alone",
+    "calibration_error_selected_truth": "calibration_error_selected with the true probabilities, which a synthetic "
+    "bank publishes, in place of what was acquired: without chance",
+    "expected_over_realised_selected": "sum of the probabilities of the selected offers / how many of them were "
+    "acquired; above 1: what is picked for its high probability was overrated",
 }
 """What each metric divides by. "Asked about": once for each customer and date, occasion or hidden product."""
 
@@ -163,14 +173,54 @@ def calibration_error_per_product(histogram: ScoreHistogram, n_bins: int = CALIB
     -------
     float64, shape (n_products,); NaN where a product has no candidate
     """
-    counts, acquired, sums = histogram.counts[0], histogram.acquired[0], histogram.sums[0]
-    n_products = len(counts)
-    totals = counts.sum(axis=1, keepdims=True, dtype=np.int64)
-    middle = np.cumsum(counts, axis=1, dtype=np.int64) - counts / 2
-    bins = np.minimum(middle * n_bins // np.maximum(totals, 1), n_bins - 1).astype(np.int64)
-    cells = (bins + n_bins * np.arange(n_products)[:, np.newaxis]).ravel()
-    gaps = np.bincount(cells, weights=(sums - acquired).ravel(), minlength=n_products * n_bins)
-    return _ratio(np.abs(gaps.reshape(n_products, n_bins)).sum(axis=1), totals[:, 0])
+    bins = reliability(histogram, n_bins)
+    return _ratio(np.abs(bins.expected - bins.acquired).sum(axis=1), bins.candidates.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What was said and what came true in each bin; all float64, shape (n_products, n_bins).
+
+    Attributes
+    ----------
+    candidates : how many
+    expected : sum of their probabilities
+    acquired : how many of them were acquired
+    variance : sum of p (1 - p): of `acquired`, if the probabilities are true
+    """
+
+    candidates: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    acquired: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+def reliability(histogram: ScoreHistogram, n_bins: int = CALIBRATION_BINS) -> Reliability:
+    """Each product's candidates in `n_bins` bins of about equally many, by ascending probability."""
+    products, places = np.nonzero(histogram.counts[0])  # most bins are empty
+    counts, acquired, sums = (
+        part[0][products, places] for part in (histogram.counts, histogram.acquired, histogram.sums)
+    )
+    n_products = len(histogram.counts[0])
+    totals = np.bincount(products, weights=counts, minlength=n_products)
+    before = np.cumsum(counts) - counts - np.concatenate(([0.0], np.cumsum(totals)))[products]
+    bins = np.minimum((before + counts / 2) * n_bins // totals[products], n_bins - 1).astype(np.int64)
+    cells = bins + n_bins * products
+
+    def binned(values: NDArray) -> NDArray[np.float64]:
+        summed = np.bincount(cells, weights=values, minlength=n_products * n_bins)
+        return summed.astype(np.float64).reshape(n_products, n_bins)
+
+    return Reliability(binned(counts), binned(sums), binned(acquired), binned(sums - sums**2 / counts))
+
+
+def calibration_noise_per_product(histogram: ScoreHistogram, n_bins: int = CALIBRATION_BINS) -> NDArray[np.float64]:
+    """The calibration error that true probabilities would show, as what is acquired is a matter of chance.
+
+    A bin's gap is then about normal, of mean absolute value ``sqrt(2 / pi * sum of p (1 - p))``.
+    """
+    bins = reliability(histogram, n_bins)
+    return _ratio(np.sqrt(2 / np.pi * bins.variance).sum(axis=1), bins.candidates.sum(axis=1))
 
 
 def _hits(ranked: NDArray[np.int32], relevant: NDArray[np.bool_], k: int) -> NDArray[np.bool_]:

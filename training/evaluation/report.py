@@ -1,37 +1,49 @@
-"""The evaluation report: what is printed, stored as JSON and logged."""
+"""The evaluation report: every figure of an evaluation, as it is stored, logged and shown."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from features.errors import BadInput
 
-from .evaluator import Evaluation, EvaluationCounts, ProductFigures
+from .evaluator import BASELINE, Evaluation, EvaluationCounts
 from .intervals import BootstrapInterval
 from .metrics import DENOMINATORS
+from .probabilities import PeriodCounts, ProductFigures, ProductReliability
+from .serial import from_json, plain, to_json
+from .slices import ProductSlice, Slice
+from .table import evaluation_table
 
-BASELINE = "popularity"
-"""The model that every other is shown beside."""
 
-_COLUMNS = (
-    ("hit_rate", 3, "hit\nrate@3"),
-    ("precision", 3, "prec.\n@3"),
-    ("recall", 3, "recall\n@3"),
-    ("mrr", 3, "MRR\n@3"),
-    ("map", 7, "MAP\n@7"),
-    ("ndcg", 7, "NDCG\n@7"),
-    ("share_of_ceiling", 7, "ceiling\nshare@7"),
-    ("coverage", 7, "cover.\n@7"),
-    ("auc", None, "AUC\n"),
-    ("calibration_error", None, "calib.\nerror"),
-)
+@dataclass(frozen=True)
+class Subject:
+    """What was judged: a registered version and its run, on a build of states, as of its last day if it has one."""
+
+    version: str
+    run_id: str
+    build_id: str
+    as_of: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The selected model beside the others, by one metric, on the same customers.
+
+    Attributes
+    ----------
+    metric : by which
+    differences : other model -> the selected model's value minus the other's
+    ratio : the selected model's value over the baseline's
+    """
+
+    metric: str
+    differences: Mapping[str, BootstrapInterval]
+    ratio: BootstrapInterval
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,15 @@ class EvaluationReport:
     models : model -> metric -> value and interval; undefined metrics are absent
     ceilings : metric -> what a perfect ranking reaches
     per_product : probabilistic model -> product id -> figures
+    truth : metric -> what ranking by the true probabilities reaches, where they are known
+    selected_at : how many first offers of a customer "selected" means
+    comparison : the selected model beside the others
+    expected_and_realised : probabilistic model -> date looked from -> product id -> counts
+    reliability : product id -> bins, of the selected model
+    slices : facet -> label -> figures by ``comparison.metric``
+    product_slices : product id -> share of its acquisitions among the first k, k as in ``comparison.metric``
+    subject : which champion on which states, when it was one
+    uplift : metric -> what the predicted effects of contacts are worth on contacts made since; empty: not known
 
     Raises
     ------
@@ -57,6 +78,15 @@ class EvaluationReport:
     ceilings: Mapping[str, float]
     counts: EvaluationCounts
     per_product: Mapping[str, Mapping[str, ProductFigures]]
+    truth: Mapping[str, float] = field(default_factory=dict)
+    selected_at: int = 3
+    comparison: Comparison | None = None
+    expected_and_realised: Mapping[str, Mapping[str, Mapping[str, PeriodCounts]]] = field(default_factory=dict)
+    reliability: Mapping[str, ProductReliability] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Slice]] = field(default_factory=dict)
+    product_slices: Mapping[str, ProductSlice] = field(default_factory=dict)
+    subject: Subject | None = None
+    uplift: Mapping[str, BootstrapInterval] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in (self.selected, BASELINE) if name not in self.models]
@@ -68,9 +98,23 @@ class EvaluationReport:
 
     @classmethod
     def of(
-        cls, evaluation: Evaluation, *, protocol: str, selected: str, product_ids: Sequence[str]
+        cls,
+        evaluation: Evaluation,
+        *,
+        protocol: str,
+        selected: str,
+        product_ids: Sequence[str],
+        selected_k: int = 3,
+        period_name: Callable[[int], str] = str,
+        subject: Subject | None = None,
     ) -> EvaluationReport:
         """The report of `evaluation`; `product_ids` in order of position."""
+
+        def named(figures: Sequence[Any]) -> dict[str, Any]:
+            return dict(zip(product_ids, figures, strict=True))
+
+        longest = max(int(name.partition("@")[2]) for name in evaluation.outcomes.metrics)
+        metric = f"map@{longest}"
         return cls(
             protocol=protocol,
             selected=selected,
@@ -80,48 +124,38 @@ class EvaluationReport:
             },
             ceilings=evaluation.ceilings,
             counts=evaluation.counts,
-            per_product={
-                model: dict(zip(product_ids, figures, strict=True)) for model, figures in evaluation.per_product.items()
+            per_product={model: named(figures) for model, figures in evaluation.per_product.items()},
+            truth=evaluation.truth,
+            selected_at=selected_k,
+            comparison=Comparison(
+                metric,
+                {
+                    model: evaluation.paired_difference(selected, model, metric)
+                    for model in evaluation.metrics
+                    if model != selected
+                },
+                evaluation.ratio(selected, BASELINE, metric),
+            )
+            if {selected, BASELINE} <= evaluation.metrics.keys()
+            else None,
+            expected_and_realised={
+                model: {period_name(period): named(counts) for period, counts in periods.items()}
+                for model, periods in evaluation.periods.items()
             },
+            reliability=named(evaluation.reliability[selected]) if selected in evaluation.reliability else {},
+            slices=evaluation.slices,
+            product_slices=named(evaluation.product_slices),
+            subject=subject,
         )
 
     def to_json(self) -> str:
-        """Protocol, selected model and every figure; what is undefined is null or absent, never NaN."""
-        content = {
-            "protocol": self.protocol,
-            "selected": self.selected,
-            "models": {
-                model: {name: _without_nan(asdict(found)) for name, found in metrics.items()}
-                for model, metrics in self.models.items()
-            },
-            "ceilings": dict(self.ceilings),
-            "counts": asdict(self.counts),
-            "denominators": dict(DENOMINATORS),
-            "per_product": {
-                model: {product: _without_nan(asdict(figures)) for product, figures in products.items()}
-                for model, products in self.per_product.items()
-            },
-        }
-        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        """Every figure, and what each metric divides by; what is undefined is null or absent, never NaN."""
+        return to_json(plain(self) | {"denominators": dict(DENOMINATORS)})
 
     @classmethod
     def from_json(cls, text: str) -> EvaluationReport:
         """Read what `to_json` wrote."""
-        content = json.loads(text)
-        return cls(
-            protocol=content["protocol"],
-            selected=content["selected"],
-            models={
-                model: {name: BootstrapInterval(**_with_nan(found)) for name, found in metrics.items()}
-                for model, metrics in content["models"].items()
-            },
-            ceilings=content["ceilings"],
-            counts=EvaluationCounts(**content["counts"]),
-            per_product={
-                model: {product: ProductFigures(**_with_nan(figures)) for product, figures in products.items()}
-                for model, products in content["per_product"].items()
-            },
-        )
+        return from_json(cls, text)
 
     def flat_metrics(self) -> dict[str, float]:
         """``<model>/<metric>``, with ``/low`` and ``/high``, and ``ceiling/<metric>``: finite numbers for a tracker."""
@@ -132,71 +166,10 @@ class EvaluationReport:
             for part, value in (("", found.value), ("/low", found.low), ("/high", found.high))
         }
         flat |= {f"ceiling/{name}": value for name, value in self.ceilings.items()}
+        flat |= {f"truth/{name}": value for name, value in self.truth.items()}
+        flat |= {f"uplift/{name}": found.value for name, found in self.uplift.items()}
         return {name: value for name, value in flat.items() if math.isfinite(value)}
 
     def render(self) -> Table:
-        """A table for 100 columns: models by descending MAP, the selected one marked, ceilings below."""
-        columns = [(f"{name}@{k}" if k else name, header) for name, k, header in self._columns()]
-        table = Table(
-            title=f"Evaluation by {self.protocol}: {self.selected} is selected",
-            caption=self._caption([metric for metric, _ in columns]),
-            caption_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
-        table.add_column("model", no_wrap=True)
-        for _, header in columns:
-            table.add_column(header, justify="right", no_wrap=True)
-        by = next((metric for metric, _ in columns if metric.startswith("map@")), "")
-        order = sorted(self.models, key=lambda model: -self._value(model, by))
-        for model in order:
-            cells = [_cell(self.models[model].get(metric)) for metric, _ in columns]
-            chosen = model == self.selected
-            table.add_row(f"{model}\n[green]selected[/]" if chosen else model, *cells, style="bold" if chosen else "")
-        table.add_section()
-        ceilings = [f"{self.ceilings[metric]:.4f}" if metric in self.ceilings else "" for metric, _ in columns]
-        table.add_row("perfect", *ceilings, style="dim")
-        return table
-
-    def _columns(self) -> list[tuple[str, int | None, str]]:
-        """The columns of the table, at the length of list nearest to the usual one that was evaluated."""
-        present = {metric for metrics in self.models.values() for metric in metrics}
-        columns: list[tuple[str, int | None, str]] = []
-        for name, wanted, header in _COLUMNS:
-            lengths = [int(metric.partition("@")[2]) for metric in present if metric.startswith(f"{name}@")]
-            if wanted is None:
-                columns += [(name, None, header)] * (name in present)
-            elif lengths:
-                k = min(lengths, key=lambda length: (abs(length - wanted), length))
-                columns.append((name, k, header.replace(f"@{wanted}", f"@{k}")))
-        return columns
-
-    def _value(self, model: str, metric: str) -> float:
-        found = self.models[model].get(metric)
-        return found.value if found else -math.inf
-
-    def _caption(self, metrics: list[str]) -> str:
-        counts = self.counts
-        asked = (
-            f"{counts.rows:,} times asked about {counts.customers:,} customers, of whom {counts.acquirers:,} acquired "
-            f"{counts.acquisitions:,} products; {counts.rows_left_out:,} times there was no candidate."
-        )
-        reading = "± half of the 95% interval over customers. perfect: what a perfect ranking reaches."
-        divisions = [f"{metric}: {DENOMINATORS[metric.partition('@')[0]]}" for metric in metrics]
-        return "\n".join([asked, reading, *divisions])
-
-
-def _cell(found: BootstrapInterval | None) -> str:
-    if found is None:
-        return "–"
-    half = (found.high - found.low) / 2
-    return f"{found.value:.4f}" + ("" if math.isnan(half) or half == 0 else f"\n[dim]±{half:.4f}[/]".replace("±0", "±"))
-
-
-def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
-
-
-def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: math.nan if value is None else value for name, value in values.items()}
+        """A table for a terminal: models by descending MAP, the selected one marked, ceilings below."""
+        return evaluation_table(self.protocol, self.selected, self.models, self.ceilings, self.counts)

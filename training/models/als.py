@@ -80,7 +80,7 @@ class ALS(PortfolioModel):
 
     def _score_portfolios(self, portfolios: NDArray[np.bool_]) -> NDArray[np.float32]:
         customers = fold_in(portfolios, self._item_factors, self._base, self.config.alpha)
-        return _products_of(customers, self._item_factors, self._tiebreak)
+        return products_of(customers, self._item_factors, self._tiebreak)
 
     def _save(self, folder: Path) -> None:
         super()._save(folder)
@@ -121,32 +121,38 @@ def fold_in(portfolios, item_factors, base, alpha):  # type: ignore[no-untyped-d
                     vector[i] += alpha * item_factors[product, i]
                     for j in range(i + 1):
                         matrix[i, j] += (alpha - 1.0) * item_factors[product, i] * item_factors[product, j]
-        _solve_in_place(matrix, vector)
+        factorise(matrix)
+        solve(matrix, vector)
     return customers
 
 
 @njit(cache=True, nogil=True)
-def _solve_in_place(matrix, vector):  # type: ignore[no-untyped-def]
-    """Turn `vector` into the solution of ``matrix x = vector``; of the positive definite `matrix`, the lower half."""
-    size = vector.shape[0]
-    for i in range(size):
+def factorise(matrix):  # type: ignore[no-untyped-def]
+    """Replace the lower half of the positive definite `matrix` by its Cholesky factor."""
+    for i in range(matrix.shape[0]):
         for j in range(i + 1):
             value = matrix[i, j]
             for k in range(j):
                 value -= matrix[i, k] * matrix[j, k]
             matrix[i, j] = np.sqrt(value) if i == j else value / matrix[j, j]
-    for i in range(size):
-        for k in range(i):
-            vector[i] -= matrix[i, k] * vector[k]
-        vector[i] /= matrix[i, i]
-    for i in range(size - 1, -1, -1):
-        for k in range(i + 1, size):
-            vector[i] -= matrix[k, i] * vector[k]
-        vector[i] /= matrix[i, i]
 
 
 @njit(cache=True, nogil=True)
-def _products_of(customers, item_factors, start):  # type: ignore[no-untyped-def]
+def solve(factor, vector):  # type: ignore[no-untyped-def]
+    """Turn `vector` into the solution of ``matrix x = vector``, where `factor` is what `factorise` made of matrix."""
+    size = vector.shape[0]
+    for i in range(size):
+        for k in range(i):
+            vector[i] -= factor[i, k] * vector[k]
+        vector[i] /= factor[i, i]
+    for i in range(size - 1, -1, -1):
+        for k in range(i + 1, size):
+            vector[i] -= factor[k, i] * vector[k]
+        vector[i] /= factor[i, i]
+
+
+@njit(cache=True, nogil=True)
+def products_of(customers, item_factors, start):  # type: ignore[no-untyped-def]
     """Float32 (m, n_products): `start` plus the inner products, summed in order in float64."""
     n_customers, n_factors = customers.shape
     n_products = item_factors.shape[0]

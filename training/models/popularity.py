@@ -12,7 +12,7 @@ from pydantic import Field
 
 from features import CustomerBlock
 
-from ..examples import Examples
+from ..examples import Batch, Examples
 from .protocol import Model, ModelConfig
 
 
@@ -39,40 +39,61 @@ class Popularity(Model):
     config: PopularityConfig
 
     def _fit(self, examples: Examples) -> None:
-        shape = (examples.n_segments, examples.n_products)
-        counts: dict[int, NDArray[np.int64]] = {}
+        counts = SegmentCounts(examples.n_segments, examples.n_products)
         for batch in examples.batches():
-            of_period = counts.setdefault(batch.block.period, np.zeros((2, *shape), np.int64))
-            _count(batch.block.segments, batch.block.candidates, of_period[0])
-            _count(batch.block.segments, batch.acquired, of_period[1])
-        totals = np.zeros((2, *shape))
-        for period, of_period in counts.items():
-            if self.config.window is None or period > max(counts) - self.config.window:
-                totals += of_period
-        self._rates = self._rates_of(candidates=totals[0], acquired=totals[1])
-
-    def _rates_of(self, candidates: NDArray[np.float64], acquired: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Shape (n_segments + 1, n_products); the last row is that of all customers."""
-        everything = (acquired.sum() + 0.5) / (candidates.sum() + 1.0)
-        by_product = self._shrink(acquired.sum(axis=0), candidates.sum(axis=0), everything)
-        by_segment = self._shrink(acquired, candidates, by_product)
-        return np.vstack([by_segment, by_product]).astype(np.float32)
-
-    def _shrink(
-        self, acquired: NDArray[np.float64], candidates: NDArray[np.float64], above: NDArray[np.float64] | float
-    ) -> NDArray[np.float64]:
-        return (acquired + self.config.shrinkage * above) / (candidates + self.config.shrinkage)
+            counts.add(batch)
+        self._rates = counts.rates(self.config)
 
     def _score(self, block: CustomerBlock) -> NDArray[np.float32]:
-        # a segment that the fit did not have: the rates of all customers, the last row, still hold
-        segments = np.minimum(block.segments, self._rates.shape[0] - 1)
-        return self._rates.take(segments, axis=0)
+        return rates_of(self._rates, block.segments)
 
     def _save(self, folder: Path) -> None:
         np.save(folder / "rates.npy", self._rates)
 
     def _load(self, folder: Path) -> None:
         self._rates = np.load(folder / "rates.npy", allow_pickle=False)
+
+
+class SegmentCounts:
+    """Candidates and acquisitions of each segment and product, by date, of as many batches as there are."""
+
+    def __init__(self, n_segments: int, n_products: int) -> None:
+        self._shape = (n_segments, n_products)
+        self._by_period: dict[int, NDArray[np.int64]] = {}
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch."""
+        counts = self._by_period.setdefault(batch.block.period, np.zeros((2, *self._shape), np.int64))
+        _count(batch.block.segments, batch.block.candidates, counts[0])
+        _count(batch.block.segments, batch.acquired, counts[1])
+
+    def totals(self, window: int | None = None) -> NDArray[np.float64]:
+        """Candidates and acquisitions, shape (2, n_segments, n_products), of the last `window` periods, or of all."""
+        totals = np.zeros((2, *self._shape))
+        for period, counts in self._by_period.items():
+            if window is None or period > max(self._by_period) - window:
+                totals += counts
+        return totals
+
+    def rates(self, config: PopularityConfig) -> NDArray[np.float32]:
+        """The rates of `Popularity`, shape (n_segments + 1, n_products); the last row is that of all customers."""
+        candidates, acquired = self.totals(config.window)
+        everything = (acquired.sum() + 0.5) / (candidates.sum() + 1.0)
+        by_product = _shrunk(acquired.sum(axis=0), candidates.sum(axis=0), everything, config.shrinkage)
+        by_segment = _shrunk(acquired, candidates, by_product, config.shrinkage)
+        return np.vstack([by_segment, by_product]).astype(np.float32)
+
+
+def rates_of(rates: NDArray[np.float32], segments: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The rows of `rates`, as `SegmentCounts.rates` gives them, of some customers' segments."""
+    # a segment that the fit did not have: the rates of all customers, the last row, still hold
+    return rates.take(np.minimum(segments, rates.shape[0] - 1), axis=0)
+
+
+def _shrunk(
+    acquired: NDArray[np.float64], candidates: NDArray[np.float64], above: NDArray[np.float64] | float, weight: float
+) -> NDArray[np.float64]:
+    return (acquired + weight * above) / (candidates + weight)
 
 
 @njit(cache=True, nogil=True)

@@ -42,7 +42,7 @@ def distinct_portfolios(
     portfolios : bool, shape (n_portfolios, n_products); in order of first appearance
     inverse : int64, shape (n_customers,); ``portfolios[inverse]`` is `held`
     """
-    first, inverse = _group(_pack(np.ascontiguousarray(held)))
+    first, inverse = group_rows(packed(np.ascontiguousarray(held)))
     return _held_now(held[first]), inverse
 
 
@@ -65,8 +65,8 @@ def top_k_by_portfolio(
     -------
     products : int32, shape (n_customers, k); positions, best first, ties to the lower one, -1 where candidates ran out
     """
-    keys = np.hstack([_pack(np.ascontiguousarray(held)), _pack(np.ascontiguousarray(candidates))])
-    first, inverse = _group(keys)
+    keys = np.hstack([packed(np.ascontiguousarray(held)), packed(np.ascontiguousarray(candidates))])
+    first, inverse = group_rows(keys)
     best = top_k(score_portfolios(_held_now(held[first])), candidates[first], k)
     return best.take(inverse, axis=0)
 
@@ -147,22 +147,22 @@ def _held_now(held: NDArray[np.bool_] | NDArray[np.uint64]) -> NDArray[np.bool_]
 
 
 @njit(cache=True, nogil=True)
-def _pack(cells):  # type: ignore[no-untyped-def]
+def packed(cells):  # type: ignore[no-untyped-def]
     """Bit 0 of each cell (n, p) as bit ``column % 64`` of word ``column // 64``: uint64 (n, ceil(p / 64))."""
     n_rows, n_columns = cells.shape
-    packed = np.empty((n_rows, (n_columns + _WORD_BITS - 1) // _WORD_BITS), np.uint64)
+    words = np.empty((n_rows, (n_columns + _WORD_BITS - 1) // _WORD_BITS), np.uint64)
     for row in range(n_rows):
-        for word in range(packed.shape[1]):
+        for word in range(words.shape[1]):
             start = word * _WORD_BITS
             bits = np.uint64(0)
             for bit in range(min(_WORD_BITS, n_columns - start)):
                 bits |= (np.uint64(cells[row, start + bit]) & np.uint64(1)) << np.uint64(bit)
-            packed[row, word] = bits
-    return packed
+            words[row, word] = bits
+    return words
 
 
 @njit(cache=True, nogil=True)
-def _group(keys):  # type: ignore[no-untyped-def]
+def group_rows(keys):  # type: ignore[no-untyped-def]
     """Group equal rows of `keys`, uint64 (n, words), by open addressing.
 
     Returns the first row of each group, in order of appearance, and the group of each row.

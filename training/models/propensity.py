@@ -1,8 +1,9 @@
 """Propensity by LightGBM: how likely is the customer to acquire anything, times what the choice would fall on.
 
-The choice is a multinomial logit over the candidates whose utilities start from how often each product is acquired
-and are then boosted (Friedman 2001, multiclass loss, with an offset). Two learners fit each kind of customer: retail
-and corporate choices have nothing in common.
+The choice is a multinomial logit over the candidates, in three layers: how often each product is acquired, a sparse
+linear part, and boosted trees (Friedman 2001, multiclass loss, with an offset) for what is not linear. The linear part
+learns from few choices what trees need many for; `propensity.md` has the comparison. Each kind of customer has its own
+learners: retail and corporate choices have nothing in common.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from features import CustomerBlock
 from features.contracts import KINDS
 
 from ..examples import Examples
+from .encoding import Encoding
 from .protocol import Model, ModelConfig
+from .sparse_choice import SparseChoice
+from .tree_ensemble import ScoringEngine
 
 _EXCLUDED = -30.0  # utility of what is not a candidate: exp(-30) of the others
 _RATE_FLOOR = 1e-6
-_SMALL = 1000  # customers up to which starting a second thread costs more than it saves
+_EVENTS_PER_LEAF = 100  # trees that divide fewer acquisitions than that learn them by heart
+_LINEAR_ROWS = 50_000  # customers that the linear part of acquiring anything is fitted on: a few hundred weights
 _LOWEST, _HIGHEST = np.float32(1e-7), np.float32(1 - 1e-6)
 
 
@@ -39,11 +44,23 @@ class PropensityConfig(ModelConfig):
     any_rounds: int = Field(default=120, ge=1)
     """Trees of the model of acquiring anything."""
     any_leaves: int = Field(default=15, ge=2)
-    """Leaves of each of them."""
-    choice_rounds: int = Field(default=150, ge=1)
+    """Leaves of each of them, fewer where few customers acquired anything."""
+    any_l1: float = Field(default=0.08, gt=0)
+    """Lasso penalty of the linear part of acquiring anything, in square roots of the customers learned from."""
+    any_carried: float = Field(default=0.8, ge=0, le=1)
+    """Share of that part that the trees start from: on the rows it was fitted on it knows too much."""
+    choice_l1: float = Field(default=0.08, gt=0)
+    """Lasso penalty of the linear part of the choice, in square roots of the choices learned from."""
+    choice_iterations: int = Field(default=80, ge=1)
+    """Steps of its solver."""
+    choice_carried: float = Field(default=0.8, ge=0, le=1)
+    """Share of the linear part that the trees start from: on the rows it was fitted on it knows too much."""
+    choice_rounds: int = Field(default=50, ge=1)
     """Trees a product of the model of what is chosen."""
     choice_leaves: int = Field(default=4, ge=2)
     """Leaves of each of them."""
+    max_choices: int = Field(default=150_000, ge=1000)
+    """Customers who acquired something that the choice is learned from, drawn at random."""
     learning_rate: float = Field(default=0.06, gt=0, le=1)
     """Shrinkage of each tree."""
     min_rows: int = Field(default=60, ge=1)
@@ -68,13 +85,19 @@ class _Learners:
     columns : features used
     products : products that anybody acquired
     rates : acquisitions of each of `products` a row
+    any_start : log-odds of acquiring anything, the same for all
+    any_linear, any : what is added to them, the one before the other
+    linear, choice : what is added to the utilities that the rates give, the one before the other
     """
 
     columns: NDArray[np.int64]
     products: NDArray[np.int64]
     rates: NDArray[np.float32]
-    any: lgb.Booster | None
-    choice: lgb.Booster | None
+    any_start: float
+    any_linear: SparseChoice | None
+    any: ScoringEngine | None
+    linear: SparseChoice | None
+    choice: ScoringEngine | None
 
 
 class Propensity(Model):
@@ -89,18 +112,20 @@ class Propensity(Model):
         self._learners: dict[int, _Learners] = {}
 
     def _fit(self, examples: Examples) -> None:
-        names = examples.states.feature_set.names
+        described = examples.states.feature_set.features
+        left_out = self.config.leave_out
         usable = np.array(
-            [i for i, name in enumerate(names) if name.partition(":")[0] not in self.config.leave_out], dtype=np.int64
+            [i for i, feature in enumerate(described) if feature.name.partition(":")[0] not in left_out], dtype=np.int64
         )
+        dtypes = tuple(feature.dtype for feature in described)
         rows = _Rows.gather(examples, usable, self.config)
         self._learners = {}
         for kind in range(len(KINDS)):
             mine = rows.of_kind(kind)
             if len(mine.weights):
-                self._learners[kind] = self._fit_kind(mine, usable)
+                self._learners[kind] = self._fit_kind(mine, usable, dtypes)
 
-    def _fit_kind(self, rows: _Rows, usable: NDArray[np.int64]) -> _Learners:
+    def _fit_kind(self, rows: _Rows, usable: NDArray[np.int64], dtypes: tuple[str, ...]) -> _Learners:
         varied = np.array(
             [_varies(rows.features[:, column]) for column in range(rows.features.shape[1])], dtype=np.bool_
         )
@@ -108,27 +133,100 @@ class Propensity(Model):
         bought = rows.acquired.any(axis=1)
         products = np.flatnonzero(rows.acquired.any(axis=0))
         rates = rows.acquired[:, products].mean(axis=0, dtype=np.float64).astype(np.float32)
-        any_model = None
+        columns = usable[varied]
+        any_start, any_linear, any_model = 0.0, None, None
         if bought.any() and not bought.all() and features.shape[1]:
-            any_model = self._train(
-                features,
-                np.asarray(bought, dtype=np.float32),
-                {"objective": "binary", "num_leaves": self.config.any_leaves},
-                self.config.any_rounds,
-                weight=rows.weights,
+            any_start = _log_odds(float(np.average(bought, weights=rows.weights)))
+            any_linear, any_model = self._fit_any(
+                features, np.asarray(bought), rows.weights, any_start, tuple(dtypes[column] for column in columns)
             )
-        choice = None
+        linear, choice = None, None
         if len(products) > 1 and features.shape[1]:
-            row, label = np.nonzero(rows.acquired[:, products])
-            offset = _utilities(rates, rows.candidates[row][:, products])
-            choice = self._train(
-                features[row],
-                label.astype(np.float32),
-                {"objective": "multiclass", "num_class": len(products), "num_leaves": self.config.choice_leaves},
-                self.config.choice_rounds,
-                init_score=offset,
+            chosen = np.flatnonzero(bought)
+            if len(chosen) > self.config.max_choices:
+                drawn = np.random.default_rng(self.config.seed).permutation(len(chosen))[: self.config.max_choices]
+                chosen = chosen[np.sort(drawn)]
+            linear, choice = self._fit_choice(
+                features[chosen],
+                rows.acquired[np.ix_(chosen, products)],
+                rows.candidates[np.ix_(chosen, products)],
+                rates,
+                tuple(dtypes[column] for column in columns),
             )
-        return _Learners(usable[varied], products, rates, any_model, choice)
+        return _Learners(
+            columns,
+            products,
+            rates,
+            any_start,
+            None if any_linear is None else any_linear.of_columns(columns),
+            None if any_model is None else ScoringEngine.of(any_model, columns),
+            None if linear is None else linear.of_columns(columns),
+            None if choice is None else ScoringEngine.of(choice, columns),
+        )
+
+    def _fit_any(
+        self,
+        features: NDArray[np.float32],
+        bought: NDArray[np.bool_],
+        weights: NDArray[np.float32],
+        start: float,
+        dtypes: tuple[str, ...],
+    ) -> tuple[SparseChoice, lgb.Booster]:
+        """The linear part of acquiring anything, a choice between nothing and something, and trees that start from it.
+
+        The linear part is fitted on a draw of the rows and may ignore the weights: keeping fewer of those who acquired
+        nothing moves all log-odds by the same amount (Prentice and Pyke 1979), and `start` is that of everybody.
+        """
+        kept = np.sort(np.random.default_rng(self.config.seed).permutation(len(bought))[:_LINEAR_ROWS])
+        outcomes = np.stack([~bought[kept], bought[kept]], axis=1)
+        linear = SparseChoice.fit(
+            Encoding.of(features[kept], dtypes),
+            features[kept],
+            outcomes,
+            np.ones_like(outcomes),
+            _log_rates(outcomes.mean(axis=0, dtype=np.float64).astype(np.float32)),
+            l1=self.config.any_l1,
+            iterations=self.config.choice_iterations,
+        )
+        leaves = min(self.config.any_leaves, max(2, int(bought.sum()) // _EVENTS_PER_LEAF))
+        trees = self._train(
+            features,
+            np.asarray(bought, dtype=np.float32),
+            {"objective": "binary", "num_leaves": leaves},
+            self.config.any_rounds,
+            weight=weights,
+            init_score=start + self.config.any_carried * _advantage(linear, features),
+        )
+        return linear, trees
+
+    def _fit_choice(
+        self,
+        features: NDArray[np.float32],
+        acquired: NDArray[np.bool_],
+        candidates: NDArray[np.bool_],
+        rates: NDArray[np.float32],
+        dtypes: tuple[str, ...],
+    ) -> tuple[SparseChoice, lgb.Booster]:
+        """The linear part of the choice, and trees that start from it; every row acquired something."""
+        linear = SparseChoice.fit(
+            Encoding.of(features, dtypes),
+            features,
+            acquired,
+            candidates,
+            _log_rates(rates),
+            l1=self.config.choice_l1,
+            iterations=self.config.choice_iterations,
+        )
+        row, label = np.nonzero(acquired)
+        start = _utilities(rates, linear, self.config.choice_carried, features, candidates)
+        trees = self._train(
+            features[row],
+            label.astype(np.float32),
+            {"objective": "multiclass", "num_class": len(rates), "num_leaves": self.config.choice_leaves},
+            self.config.choice_rounds,
+            init_score=start[row],
+        )
+        return linear, trees
 
     def _train(
         self,
@@ -163,14 +261,19 @@ class Propensity(Model):
             if not len(rows) or not len(learners.products):
                 continue
             mine = block if len(rows) == block.n_customers else block.take(rows)
-            features = mine.features[:, learners.columns]
-            utilities = _utilities(learners.rates, mine.candidates[:, learners.products])
-            threads = self.config.threads if len(rows) > _SMALL else 1
+            candidates = mine.candidates[:, learners.products]
+            carried = self.config.choice_carried
+            utilities = _utilities(learners.rates, learners.linear, carried, mine.features, candidates)
             if learners.choice is not None:
-                utilities = utilities + learners.choice.predict(features, raw_score=True, num_threads=threads)
+                utilities = utilities + learners.choice.raw_scores(mine.features, self.config.threads)
             anything: NDArray[np.float64] = np.ones((len(rows), 1))
             if learners.any is not None:
-                anything = np.asarray(learners.any.predict(features, num_threads=threads)).reshape(-1, 1)
+                log_odds = learners.any.raw_scores(mine.features, self.config.threads) + learners.any_start
+                if learners.any_linear is not None:
+                    log_odds = (
+                        log_odds + self.config.any_carried * _advantage(learners.any_linear, mine.features)[:, None]
+                    )
+                anything = 1 / (1 + np.exp(-log_odds))
             probability = (anything * _softmax(utilities)).astype(np.float32)
             scores[rows[:, None], learners.products] = np.clip(probability, _LOWEST, _HIGHEST)
         return scores
@@ -182,11 +285,16 @@ class Propensity(Model):
                 columns=learners.columns,
                 products=learners.products,
                 rates=learners.rates,
+                any_start=np.float64(learners.any_start),
             )
+            for role in ("linear", "any_linear"):
+                part = getattr(learners, role)
+                if part is not None:
+                    part.save(folder / f"{KINDS[kind]}-{role}.npz")
             for role in ("any", "choice"):
-                booster = getattr(learners, role)
-                if booster is not None:
-                    booster.save_model(folder / f"{KINDS[kind]}-{role}.txt")
+                engine = getattr(learners, role)
+                if engine is not None:
+                    engine.save(folder / f"{KINDS[kind]}-{role}.txt")
 
     def _load(self, folder: Path) -> None:
         self._learners = {}
@@ -195,11 +303,16 @@ class Propensity(Model):
                 continue
             with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
                 columns, products, rates = arrays["columns"], arrays["products"], arrays["rates"]
-            boosters = [
-                lgb.Booster(model_file=str(path)) if path.is_file() else None
+                any_start = float(arrays["any_start"])
+            any_linear, linear = (
+                SparseChoice.load(path) if path.is_file() else None
+                for path in (folder / f"{name}-{role}.npz" for role in ("any_linear", "linear"))
+            )
+            anything, choice = (
+                ScoringEngine.load(path, columns) if path.is_file() else None
                 for path in (folder / f"{name}-{role}.txt" for role in ("any", "choice"))
-            ]
-            self._learners[kind] = _Learners(columns, products, rates, boosters[0], boosters[1])
+            )
+            self._learners[kind] = _Learners(columns, products, rates, any_start, any_linear, anything, linear, choice)
 
 
 @dataclass(frozen=True)
@@ -247,9 +360,33 @@ def _varies(column: NDArray[np.float32]) -> bool:
     return bool(missing.any() or (column != column[0]).any())
 
 
-def _utilities(rates: NDArray[np.float32], candidates: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Where the boosting starts: the log of how often each product is acquired; what is no candidate, out of reach."""
-    return np.where(candidates, np.log(rates.astype(np.float64) + _RATE_FLOOR), _EXCLUDED)
+def _utilities(
+    rates: NDArray[np.float32],
+    linear: SparseChoice | None,
+    carried: float,
+    features: NDArray[np.float32],
+    candidates: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Where the trees start, shape of `candidates`: the log of how often each product is acquired, and `carried` of the
+    linear part; what is no candidate is out of reach."""
+    utilities = np.broadcast_to(_log_rates(rates), candidates.shape)
+    if linear is not None:
+        utilities = utilities + carried * linear.utilities(features)
+    return np.where(candidates, utilities, _EXCLUDED)
+
+
+def _log_rates(rates: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.log(rates.astype(np.float64) + _RATE_FLOOR)
+
+
+def _log_odds(share: float) -> float:
+    return float(np.log(share / (1 - share)))
+
+
+def _advantage(linear: SparseChoice, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-odds that the linear part adds for something against nothing, shape (n_rows,)."""
+    utilities = linear.utilities(features)
+    return utilities[:, 1] - utilities[:, 0]
 
 
 def _softmax(utilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -29,8 +29,10 @@ def in_turn(truths):
     return lambda block: next(remaining)
 
 
-def judge(batches, scorers, probabilistic=(), ks=(1, 3), resamples=100):
-    return evaluate(batches, scorers, ks=ks, seed=1, resamples=resamples, probabilistic=frozenset(probabilistic))
+def judge(batches, scorers, probabilistic=(), ks=(1, 3), resamples=100, **options):
+    return evaluate(
+        batches, scorers, ks=ks, seed=1, resamples=resamples, probabilistic=frozenset(probabilistic), **options
+    )
 
 
 def test_by_hand():
@@ -88,11 +90,39 @@ def test_a_perfect_model_reaches_the_ceiling():
 
 def test_every_metric_has_a_denominator_and_an_interval():
     batches, truths = random_rows(3)
-    found = judge(batches, {"truth": in_turn(truths)}, probabilistic=["truth"])
+    found = judge(batches, {"truth": in_turn(truths)}, probabilistic=["truth"], truth=in_turn(truths))
     assert {name.partition("@")[0] for name in found.metrics["truth"]} == DENOMINATORS.keys()
+    facts = ("coverage", "share_of_truth", "calibration_noise", "calibration_error_selected_truth")
     for name, interval in found.metrics["truth"].items():
         assert interval.low <= interval.value <= interval.high, name
-        assert interval.low < interval.high or name.startswith("coverage"), name
+        assert interval.low < interval.high or name.startswith(facts), name
+
+
+def test_share_of_truth_is_the_ratio_to_ranking_by_the_true_probabilities():
+    batches, truths = random_rows(9)
+    blurred = [truth * np.random.default_rng(1).uniform(0.2, 1, truth.shape).astype(np.float32) for truth in truths]
+    found = judge(batches, {"a": in_turn(blurred)}, truth=in_turn(truths))
+    alone = judge(batches, {"truth": in_turn(truths)})
+    for k in (1, 3):
+        best = alone.metrics["truth"][f"map@{k}"].value
+        assert found.truth[f"map@{k}"] == best
+        share = found.metrics["a"][f"share_of_truth@{k}"]
+        assert share.value == pytest.approx(found.metrics["a"][f"map@{k}"].value / best)
+        assert share.low < share.value < share.high
+    assert "share_of_truth@3" not in alone.metrics["truth"]
+
+
+def test_ratio_is_paired():
+    batches, truths = random_rows(10)
+    found = judge(batches, {"a": in_turn(truths), "b": ranking(0, 1, 2)}, probabilistic=["a"])
+    values = [found.metrics[model]["map@3"].value for model in ("a", "b")]
+    ratio = found.ratio("a", "b", "map@3")
+    assert ratio.value == pytest.approx(values[0] / values[1])
+    assert 1 < ratio.low < ratio.value < ratio.high
+    itself = found.ratio("a", "a", "map@3")
+    assert (itself.value, itself.low, itself.high) == (1, 1, 1)
+    with pytest.raises(NotFound, match="no ratios of auc"):
+        found.ratio("a", "a", "auc")
 
 
 def test_auc_is_over_candidates_of_all_batches():

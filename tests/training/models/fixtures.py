@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from features import CustomerBlock
 from features.contracts import KIND
+from features.families import Feature
 from training.examples import Batch
 
 FIRST_PERIOD = 24_240
@@ -27,6 +28,7 @@ class StubFeatureSet:
     def __init__(self, n_products: int) -> None:
         groups = ("holds_now", "periods_held")
         self.names = tuple(f"{group}:{product}" for group in groups for product in range(n_products))
+        self.features = tuple(Feature(name, name, "count") for name in self.names)
 
     def compute(self, block: CustomerBlock) -> np.ndarray:
         return np.hstack([block.held, np.bitwise_count(block.words)]).astype(np.float32)

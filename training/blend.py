@@ -1,0 +1,180 @@
+"""A blend of models: a weighted product of their odds, the weights learned out of time.
+
+The blended log-odds of a product are ``sum_m w_m log(p_m / (1 - p_m))`` with weights of at least 0: a logarithmic
+opinion pool (Genest and Zidek 1986). The weights maximise the likelihood of what customers chose among their candidates
+by a softmax of the blended log-odds, on the validation dates, which no model was fitted on. How far such odds are from
+probabilities is then a matter of calibration, as for any other score.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from features import CustomerBlock
+from features.errors import NotReady
+
+from .calibration import ProductCalibration
+
+BLEND = "blend"
+
+_WEIGHTS, _CALIBRATION = "weights.json", "calibration.npz"
+
+_EDGE = 1e-7  # probabilities of 0 and 1 have no log-odds
+_CERTAIN = np.float32(1 - 1e-6)
+_PRUNED = 0.02  # a weight too small to change an order: its model need not be computed
+_RIDGE = 1.0  # models agree, so the likelihood hardly tells their weights apart
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights of models, and the calibration of what they add up to.
+
+    Attributes
+    ----------
+    weights : model -> weight, above 0; a model without one takes no part
+    calibration : of the pooled scores
+    """
+
+    weights: Mapping[str, float]
+    calibration: ProductCalibration
+
+    def propensities(self, parts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Calibrated probability of acquisition; each depends, to the last bit, on its own customer and product only.
+
+        Parameters
+        ----------
+        parts : model -> its calibrated probabilities, float32, shape (n_customers, n_products)
+        """
+        return self.calibration.apply(pooled(parts, self.weights))
+
+    def save(self, folder: Path) -> None:
+        """Write into `folder`."""
+        (folder / _WEIGHTS).write_text(json.dumps(dict(self.weights), indent=1), encoding="utf-8")
+        self.calibration.save(folder / _CALIBRATION)
+
+    @classmethod
+    def load(cls, folder: Path) -> Blend:
+        """Read what `save` wrote."""
+        weights = json.loads((folder / _WEIGHTS).read_text(encoding="utf-8"))
+        return cls(weights, ProductCalibration.load(folder / _CALIBRATION))
+
+
+def pooled(parts: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:
+    """Scores within (0, 1) in the order of the blended log-odds.
+
+    Parameters
+    ----------
+    parts : model -> probabilities, float32, shape (n_customers, n_products); of every model with a weight
+    """
+    return _pool(np.stack([parts[name] for name in weights], axis=-1), np.array(list(weights.values())))
+
+
+@dataclass
+class Choices:
+    """What customers chose among their candidates, and what each model said of it beforehand."""
+
+    models: tuple[str, ...]
+    _log_odds: list[NDArray[np.float64]] = field(default_factory=list)
+    _candidates: list[NDArray[np.bool_]] = field(default_factory=list)
+    _acquired: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    def add(
+        self,
+        parts: Mapping[str, NDArray[np.float32]],
+        acquired: NDArray[np.bool_],
+        candidates: NDArray[np.bool_],
+    ) -> None:
+        """Keep the rows with an acquisition; all arrays of shape (n_customers, n_products)."""
+        chose = np.flatnonzero(acquired.any(axis=1))
+        said = np.stack([parts[name][chose] for name in self.models], axis=-1)
+        inside = np.clip(said.astype(np.float64), _EDGE, 1 - _EDGE)
+        self._log_odds.append(np.log(inside) - np.log1p(-inside))
+        self._candidates.append(candidates[chose])
+        self._acquired.append(acquired[chose])
+
+    def fit(self) -> dict[str, float]:
+        """Model -> weight: those under which the choices are likeliest, less a small ridge; without negligible ones.
+
+        Raises
+        ------
+        NotReady : when nobody chose anything
+        """
+        if not sum(len(part) for part in self._acquired):
+            raise NotReady("there is no acquisition on the validation dates to learn a blend from: add periods")
+        log_odds = np.concatenate(self._log_odds)
+        candidates, acquired = np.concatenate(self._candidates), np.concatenate(self._acquired)
+        kept: NDArray[np.int64] = np.arange(len(self.models), dtype=np.int64)
+        while True:
+            weights = _weights(log_odds[..., kept], candidates, acquired)
+            large = weights >= _PRUNED
+            if large.all() or not large.any():
+                break
+            kept = kept[large]
+        return {self.models[model]: float(weight) for model, weight in zip(kept, weights, strict=True)}
+
+
+def given_buyable(propensities: NDArray[np.float32], block: CustomerBlock) -> NDArray[np.float32]:
+    """`propensities`, learned where it was not known who could buy what, once that is known.
+
+    By Bayes' rule ``P(acquired | buyable) = P(acquired) / P(buyable)``, as nobody acquires what cannot be bought. The
+    divisor is the block's availability; a block without one is left as it is.
+    """
+    if block.availability is None:
+        return propensities
+    return np.minimum(propensities / block.availability, _CERTAIN)
+
+
+def _weights(
+    log_odds: NDArray[np.float64], candidates: NDArray[np.bool_], acquired: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Shape (n_models,), at least 0."""
+    chosen = acquired.astype(np.float64)
+    times = chosen.sum(axis=1, keepdims=True)
+
+    def value_and_gradient(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        utilities = np.where(candidates, (log_odds * weights).sum(axis=-1), -np.inf)
+        utilities -= utilities.max(axis=1, keepdims=True)
+        raised = np.exp(utilities)
+        total = raised.sum(axis=1, keepdims=True)
+        value = (chosen * (np.log(total) - np.where(candidates, utilities, 0.0))).sum()
+        residual = times * raised / total - chosen
+        return value + 0.5 * _RIDGE * (weights @ weights), (residual[..., None] * log_odds).sum(axis=(0, 1)) + (
+            _RIDGE * weights
+        )
+
+    n_models = log_odds.shape[-1]
+    found = minimize(
+        value_and_gradient,
+        np.full(n_models, 1.0 / n_models),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * n_models,
+    )
+    return np.asarray(found.x)
+
+
+@njit(cache=True, nogil=True)
+def _pool(propensities, weights):  # type: ignore[no-untyped-def]
+    """Float32 (n, p) from (n, p, m) probabilities; loops, so that a row's bits do not depend on the others."""
+    n_rows, n_products, n_models = propensities.shape
+    out = np.empty((n_rows, n_products), np.float32)
+    for row in range(n_rows):
+        for product in range(n_products):
+            log_odds = 0.0
+            for model in range(n_models):
+                p = min(max(np.float64(propensities[row, product, model]), _EDGE), 1.0 - _EDGE)
+                log_odds += weights[model] * (np.log(p) - np.log1p(-p))
+            if log_odds < 0:  # never the exponential of a large number
+                raised = np.exp(log_odds)
+                out[row, product] = raised / (1.0 + raised)
+            else:
+                out[row, product] = 1.0 / (1.0 + np.exp(-log_odds))
+    return out

@@ -1,0 +1,384 @@
+"""Boosted trees scored without walking them: a bitmask traversal after QuickScorer (Lucchese et al. 2015).
+
+A feature is binned once against the thresholds that the trees put to it. Each split that a customer exceeds then takes
+away the leaves on its left: the masks of a tree's splits are ANDed, and the lowest bit that remains is the leaf.
+Nothing branches on data, so one instruction serves many customers. The leaves of a class are added up in the order of
+its trees, as LightGBM does, so the sums are LightGBM's to the last bit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import lightgbm as lgb
+import numpy as np
+from numba import njit, prange
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from features.errors import BadInput
+
+MAX_LEAVES = 64
+"""Leaves of a tree that fit one mask."""
+
+_TILE = 128  # customers scored side by side: their bins stay in the processor's nearest cache
+_FEW = 64  # customers: below this, one after the other is faster
+_MAX_CUTS = 255  # of a column: what a byte counts to
+_ALL_LEAVES = np.uint64(2**64 - 1)
+_NEXT_TO_ZERO = np.float32(1e-35)  # LightGBM takes what is no further from 0 for 0 (kZeroThreshold)
+_NO_MISSING, _ZERO_IS_MISSING = 0, 1  # LightGBM's missing types; a third: NaN is missing
+_CHECKED_ROWS = 256
+_PAYS_FOR_THREADS = 1000  # customers from which a second thread of LightGBM saves more than it costs
+
+_log = logging.getLogger(__name__)
+
+
+class NotRepresentable(Exception):
+    """A booster has what `TreeEnsemble` cannot lay out; the message says what."""
+
+
+@dataclass(frozen=True)
+class TreeEnsemble:
+    """The trees of a booster, laid out for scoring.
+
+    A column is a feature as splits of one kind read it: where a missing value goes depends on the split.
+
+    Attributes
+    ----------
+    features : uint32, shape (n_columns,); the feature that each column reads
+    missing_as : float32, shape (n_columns,); read in place of a missing value: -inf goes left everywhere, NaN right
+    zero_is_missing : bool, shape (n_columns,)
+    cut_starts : uint32, shape (n_columns + 1,); where the cuts of each column begin
+    cuts : float32; ascending within a column; the bin of a value is the number of cuts it exceeds
+    class_starts : uint32, shape (n_classes + 1,); where the trees of each class begin
+    split_starts, leaf_starts : uint32, shape (n_trees + 1,); where the splits and the leaves of each tree begin
+    split_columns : uint32, shape (n_splits,)
+    split_bins : uint8, shape (n_splits,); what lies in a bin above it goes right
+    split_masks : uint64, shape (n_splits,); the leaves, from the left, that remain to what goes right
+    leaves : float64, shape (n_leaves,); values
+    """
+
+    features: NDArray[np.uint32]
+    missing_as: NDArray[np.float32]
+    zero_is_missing: NDArray[np.bool_]
+    cut_starts: NDArray[np.uint32]
+    cuts: NDArray[np.float32]
+    class_starts: NDArray[np.uint32]
+    split_starts: NDArray[np.uint32]
+    leaf_starts: NDArray[np.uint32]
+    split_columns: NDArray[np.uint32]
+    split_bins: NDArray[np.uint8]
+    split_masks: NDArray[np.uint64]
+    leaves: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, booster: lgb.Booster, columns: NDArray[np.int64] | None = None) -> Self:
+        """Lay out the trees of `booster`.
+
+        Parameters
+        ----------
+        columns : int64, shape (booster.num_feature(),); where its features stand among those to be scored; by default
+            all of them, in order
+
+        Raises
+        ------
+        NotRepresentable : when there are categorical splits, linear or averaged trees, or more than `MAX_LEAVES` leaves
+        """
+        places = np.arange(booster.num_feature()) if columns is None else columns
+        try:
+            n_classes, trees = _parsed(booster.model_to_string())
+        except (KeyError, ValueError) as error:
+            raise NotRepresentable(f"its text is not what LightGBM used to write: {error!r}") from error
+        by_class = [trees[k::n_classes] for k in range(n_classes)]
+        trees = [tree for mine in by_class for tree in mine]
+        readings = np.array([reading for tree in trees for reading in tree.readings], dtype=np.int64)
+        cuts = _rounded_down(np.array([threshold for tree in trees for threshold in tree.thresholds]))
+
+        # one row a distinct cut, by reading and ascending
+        distinct, row_of = np.unique(np.stack([readings, cuts], axis=1), axis=0, return_inverse=True)
+        reading = distinct[:, 0].astype(np.int64)
+        bins = (np.arange(len(reading)) - np.searchsorted(reading, reading)) % _MAX_CUTS
+        column = np.cumsum(bins == 0) - 1  # a reading of more cuts than a byte counts to takes several
+        begins = np.flatnonzero(bins == 0)
+        feature, missing_type, goes_left = reading[begins] >> 3, (reading[begins] >> 1) & 3, reading[begins] & 1
+        missing_as = np.where(missing_type == _NO_MISSING, 0.0, np.where(goes_left == 1, -np.inf, np.nan))
+        return cls(
+            features=places[feature].astype(np.uint32),
+            missing_as=missing_as.astype(np.float32),
+            zero_is_missing=missing_type == _ZERO_IS_MISSING,
+            cut_starts=np.append(begins, len(distinct)).astype(np.uint32),
+            cuts=distinct[:, 1].astype(np.float32),
+            class_starts=_starts([len(mine) for mine in by_class]),
+            split_starts=_starts([len(tree.masks) for tree in trees]),
+            leaf_starts=_starts([len(tree.leaves) for tree in trees]),
+            split_columns=column[row_of.ravel()].astype(np.uint32),
+            split_bins=bins[row_of.ravel()].astype(np.uint8),
+            split_masks=np.array([mask for tree in trees for mask in tree.masks], dtype=np.uint64),
+            leaves=np.array([leaf for tree in trees for leaf in tree.leaves], dtype=np.float64),
+        )
+
+    def raw_scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What ``booster.predict(features, raw_score=True)`` gives, bit for bit, each row by itself.
+
+        Parameters
+        ----------
+        features : float32, shape (n_customers, n_features); NaN: missing
+
+        Returns
+        -------
+        float64, shape (n_customers, n_classes); one class where the booster has no more
+
+        Raises
+        ------
+        BadInput : when a feature that the trees read is not among the columns
+        """
+        highest = int(self.features.max(initial=0))
+        if features.ndim != 2 or features.shape[1] <= highest:
+            raise BadInput(f"features {features.shape} cannot be scored: the trees read columns 0 to {highest}")
+        exact = np.ascontiguousarray(features, dtype=np.float32)
+        scores = np.empty((len(exact), len(self.class_starts) - 1))
+        score = _score_few if len(exact) < _FEW else _score_many
+        columns = (self.features, self.missing_as, self.zero_is_missing, self.cut_starts, self.cuts)
+        splits = (self.split_starts, self.split_columns, self.split_bins, self.split_masks)
+        score(exact, columns, self.class_starts, splits, self.leaf_starts, self.leaves, scores)
+        return scores
+
+
+@dataclass(frozen=True)
+class ScoringEngine:
+    """A booster, scored by its laid out trees, or by LightGBM where they cannot be or do not agree.
+
+    Attributes
+    ----------
+    booster : what was fitted
+    columns : int64, shape (booster.num_feature(),); where its features stand among those to be scored
+    ensemble : the trees, checked against the booster; none: LightGBM scores
+    """
+
+    booster: lgb.Booster
+    columns: NDArray[np.int64]
+    ensemble: TreeEnsemble | None
+
+    @classmethod
+    def of(cls, booster: lgb.Booster, columns: NDArray[np.int64]) -> Self:
+        """Lay the trees out and check them on drawn customers; a warning says when LightGBM has to score."""
+        try:
+            ensemble = TreeEnsemble.of(booster, columns)
+            _check(ensemble, booster, columns)
+        except NotRepresentable as reason:
+            _log.warning("a booster of %d trees is scored by LightGBM, slowly: %s", booster.num_trees(), reason)
+            ensemble = None
+        return cls(booster, columns, ensemble)
+
+    def raw_scores(self, features: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
+        """Raw scores, float64, shape (n_customers, n_classes), of `features`, float32, shape (n_customers, n_features).
+
+        `threads` are those of LightGBM, should it have to score.
+        """
+        if self.ensemble is not None:
+            return self.ensemble.raw_scores(features)
+        return _by_lightgbm(self.booster, features[:, self.columns], threads)
+
+    def save(self, path: Path) -> None:
+        """Write the booster as LightGBM's text."""
+        self.booster.save_model(path)
+
+    @classmethod
+    def load(cls, path: Path, columns: NDArray[np.int64]) -> Self:
+        """Read what `save` wrote, and check it as `of` does."""
+        return cls.of(lgb.Booster(model_file=path), columns)
+
+
+def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
+    threads = threads if len(features) >= _PAYS_FOR_THREADS else 1
+    raw = booster.predict(features, raw_score=True, num_threads=threads)
+    return np.asarray(raw, dtype=np.float64).reshape(len(features), -1)
+
+
+def _check(ensemble: TreeEnsemble, booster: lgb.Booster, columns: NDArray[np.int64]) -> None:
+    """Raise when ensemble and booster differ on drawn customers: thresholds, what is next to them, and odd values."""
+    drawn = np.random.default_rng(0)
+    customers = np.zeros((_CHECKED_ROWS, max(columns, default=-1) + 1), dtype=np.float32)
+    odd = np.array([0, np.nan, np.inf, -np.inf, _NEXT_TO_ZERO, -_NEXT_TO_ZERO, 1e-36, -1e-36], dtype=np.float32)
+    column_of_cut = np.repeat(np.arange(len(ensemble.features)), np.diff(ensemble.cut_starts))
+    for feature in np.unique(ensemble.features):
+        cuts = ensemble.cuts[ensemble.features[column_of_cut] == feature]
+        near = np.concatenate([cuts, np.nextafter(cuts, np.float32(np.inf)), np.nextafter(cuts, np.float32(-np.inf))])
+        few = drawn.random(_CHECKED_ROWS) < 0.25
+        customers[:, feature] = np.where(few, drawn.choice(odd, _CHECKED_ROWS), drawn.choice(near, _CHECKED_ROWS))
+    expected = _by_lightgbm(booster, customers[:, columns])
+    differ = int((ensemble.raw_scores(customers) != expected).any(axis=1).sum())
+    alone = ensemble.raw_scores(customers[:1])
+    if differ or (alone != expected[:1]).any():
+        raise NotRepresentable(f"its trees, laid out, score {differ} of {_CHECKED_ROWS} drawn customers differently")
+
+
+class _Tree(NamedTuple):
+    """A tree as LightGBM writes it; a reading is ``feature << 3 | missing_type << 1 | goes_left``."""
+
+    readings: list[int]
+    thresholds: list[float]
+    masks: list[int]
+    leaves: list[float]
+
+
+def _parsed(model: str) -> tuple[int, list[_Tree]]:
+    """Classes, and trees in the order of boosting."""
+    head, *sections = model.split("\nTree=")
+    lines = head.splitlines()
+    if "average_output" in lines:
+        raise NotRepresentable("its trees are averaged")
+    n_classes = int(dict(line.split("=", 1) for line in lines if "=" in line)["num_tree_per_iteration"])
+    return n_classes, [_tree(dict(_fields(section))) for section in sections]
+
+
+def _fields(section: str) -> Iterator[tuple[str, str]]:
+    for line in section.splitlines()[1:]:
+        name, separator, value = line.partition("=")
+        if not separator:
+            return
+        yield name, value
+
+
+def _tree(fields: dict[str, str]) -> _Tree:
+    n_leaves = int(fields["num_leaves"])
+    if int(fields["num_cat"]):
+        raise NotRepresentable("it splits on categories")
+    if int(fields.get("is_linear", "0")):
+        raise NotRepresentable("its leaves are linear models")
+    if n_leaves > MAX_LEAVES:
+        raise NotRepresentable(f"a tree has {n_leaves} leaves, more than {MAX_LEAVES}")
+    values = [float(value) for value in fields["leaf_value"].split()]
+    if n_leaves == 1:
+        return _Tree([], [], [], values[:1])
+    features, decisions, left, right = (
+        [int(value) for value in fields[name].split()]
+        for name in ("split_feature", "decision_type", "left_child", "right_child")
+    )
+    masks, order = [0] * len(features), []
+
+    def walk(node: int) -> None:
+        if node < 0:
+            order.append(~node)
+            return
+        first = len(order)
+        walk(left[node])
+        masks[node] = int(_ALL_LEAVES) ^ ((1 << len(order)) - (1 << first))
+        walk(right[node])
+
+    walk(0)
+    # decision_type: bit 0 categorical, bit 1 missing goes left, bits 2 and 3 missing type
+    readings = [
+        feature << 3 | (decision >> 2 & 3) << 1 | (decision >> 1 & 1)
+        for feature, decision in zip(features, decisions, strict=True)
+    ]
+    thresholds = [float(value) for value in fields["threshold"].split()]
+    return _Tree(readings, thresholds, masks, [values[leaf] for leaf in order])
+
+
+def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The highest float32 not above each threshold: a float32 exceeds both or neither."""
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(np.float32)
+    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
+def _starts(lengths: list[int]) -> NDArray[np.uint32]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.uint32)
+
+
+@intrinsic
+def _lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Position of the lowest set bit, by the processor's own instruction."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return mask(mask), generate
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
+    if abs(value) <= _NEXT_TO_ZERO:
+        value = np.float32(0)
+    if value != value or (zero_is_missing and value == 0):
+        value = missing_as
+    return value
+
+
+# "not (value <= cut)", for a NaN that stands for a missing value goes right; unsigned indices, for they need no check
+
+
+@njit(cache=True, nogil=True)
+def _score_few(features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
+    sources, missing_as, zero_is_missing, cut_starts, cuts = columns
+    split_starts, split_columns, split_bins, split_masks = splits
+    bins = np.empty(len(sources), np.int64)
+    for row in range(len(features)):
+        for column in range(len(sources)):
+            value = _read(features[row, sources[column]], missing_as[column], zero_is_missing[column])
+            exceeded = np.uint32(0)
+            for cut in range(cut_starts[column], cut_starts[column + 1]):
+                exceeded += np.uint32(not (value <= cuts[cut]))
+            bins[column] = exceeded
+        for k in range(len(class_starts) - 1):
+            total = 0.0
+            for tree in range(class_starts[k], class_starts[k + 1]):
+                remaining = _ALL_LEAVES
+                for split in range(split_starts[tree], split_starts[tree + 1]):
+                    # all bits where the bin is not exceeded, by the sign: a branch here would be guessed wrong
+                    below = (bins[split_columns[split]] - np.int64(split_bins[split]) - 1) >> 63
+                    remaining &= split_masks[split] | np.uint64(below)
+                total += leaves[np.uint64(leaf_starts[tree]) + _lowest_bit(remaining)]
+            scores[row, k] = total
+
+
+@njit(cache=True, nogil=True)
+def _score_tile(start, features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
+    """Rows from `start`, always as many as a tile has, so that loops over them are unrolled; the last one repeats."""
+    sources, missing_as, zero_is_missing, cut_starts, cuts = columns
+    split_starts, split_columns, split_bins, split_masks = splits
+    last = len(features) - 1
+    values = np.empty(_TILE, np.float32)
+    bins = np.empty((len(sources), _TILE), np.uint8)
+    exceeded = np.empty(_TILE, np.int32)
+    remaining = np.empty(_TILE, np.uint64)
+    totals = np.empty(_TILE, np.float64)
+    for column in range(len(sources)):
+        # fetched apart from being read: only what lies side by side is read many at a time
+        for row in range(_TILE):
+            values[row] = features[np.uint64(min(start + row, last)), sources[column]]
+        missing, zero = missing_as[column], zero_is_missing[column]
+        for row in range(_TILE):
+            values[row] = _read(values[row], missing, zero)
+            exceeded[row] = 0
+        for cut in range(cut_starts[column], cut_starts[column + 1]):
+            threshold = cuts[cut]
+            for row in range(_TILE):
+                exceeded[row] += not (values[row] <= threshold)
+        for row in range(_TILE):
+            bins[column, row] = exceeded[row]
+    for k in range(len(class_starts) - 1):
+        totals[:] = 0.0
+        for tree in range(class_starts[k], class_starts[k + 1]):
+            remaining[:] = _ALL_LEAVES
+            for split in range(split_starts[tree], split_starts[tree + 1]):
+                mine, highest, mask = bins[split_columns[split]], split_bins[split], split_masks[split]
+                for row in range(_TILE):
+                    remaining[row] &= mask if mine[row] > highest else _ALL_LEAVES
+            first = np.uint64(leaf_starts[tree])
+            for row in range(_TILE):
+                totals[row] += leaves[first + _lowest_bit(remaining[row])]
+        for row in range(min(_TILE, len(features) - start)):
+            scores[start + row, k] = totals[row]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _score_many(features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
+    for tile in prange((len(features) + _TILE - 1) // _TILE):
+        _score_tile(tile * _TILE, features, columns, class_starts, splits, leaf_starts, leaves, scores)
