@@ -13,15 +13,19 @@ from types import SimpleNamespace
 import numpy as np
 import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import ItemItemRecommender, normalize
 from threadpoolctl import threadpool_limits
 
 from features import BLOCK_SIZE, CustomerBlock
-from training.models import ALS, EASE, ItemItem
+from training.examples import Batch
+from training.models import ALS, BPR, EASE, AssociationRules, ItemItem, Model, Transition
 from training.models.portfolios import PortfolioModel, distinct_portfolios
+from training.ranking import top_k
 
 N_CUSTOMERS = 1_000_000
 N_PRODUCTS = 24
+N_SEGMENTS = 12
 K = 7
 REPEATS = 5
 BASELINE_REPEATS = 3
@@ -60,7 +64,7 @@ def block_of(words: np.ndarray, candidates: np.ndarray) -> CustomerBlock:
         words=words,
         versions=np.zeros(n_customers, dtype=np.int64),
         candidates=candidates,
-        segments=np.zeros(n_customers, dtype=np.int32),
+        segments=(np.arange(n_customers) % N_SEGMENTS).astype(np.int32),
     )
 
 
@@ -85,6 +89,9 @@ def implicit_seconds(name: str, holdings: sp.csr_matrix) -> float:
     if name == "als":
         peer = AlternatingLeastSquares(factors=16, iterations=1, random_state=0, num_threads=2)
         peer.fit(holdings, show_progress=False)
+    elif name == "bpr":
+        peer = BayesianPersonalizedRanking(factors=16, iterations=1, random_state=0, num_threads=2)
+        peer.fit(holdings, show_progress=False)
     else:
         peer = ItemItemRecommender(K=20, num_threads=2)
         peer.fit(sp.csr_matrix(normalize(holdings.T).T), show_progress=False)
@@ -96,6 +103,13 @@ def implicit_seconds(name: str, holdings: sp.csr_matrix) -> float:
     return float(np.median(taken)) * N_CUSTOMERS / BASELINE_SAMPLE
 
 
+def recommend(model: Model, block: CustomerBlock) -> np.ndarray:
+    """The best `K` candidates of each customer."""
+    if isinstance(model, PortfolioModel):
+        return model.recommend(block, K)
+    return top_k(model.score(block), block.candidates, K)
+
+
 def main() -> None:
     """Measure, print, and end with the figures as JSON."""
     rng = np.random.default_rng(0)
@@ -103,7 +117,14 @@ def main() -> None:
     candidates = candidates_of(held, rng)
     words = held.astype(np.uint64) | (rng.integers(0, 2**20, held.shape, dtype=np.uint64) << np.uint64(1))
     holdings = sp.csr_matrix(held.astype(np.float32))
-    examples = SimpleNamespace(n_products=N_PRODUCTS, holdings=lambda: holdings)
+    whole = block_of(words, candidates)
+    acquired = candidates & (rng.random(held.shape) < 0.002)
+    examples = SimpleNamespace(
+        n_products=N_PRODUCTS,
+        n_segments=N_SEGMENTS,
+        holdings=lambda: holdings,
+        batches=lambda: iter([Batch(whole, acquired)]),
+    )
     print(
         f"{N_CUSTOMERS:,} customers, {N_PRODUCTS} products, {held.sum(axis=1).mean():.2f} held on average, "
         f"{len(distinct_portfolios(held)[0]):,} distinct portfolios, "
@@ -112,25 +133,24 @@ def main() -> None:
 
     figures = []
     with threadpool_limits(1, "blas"):
-        baselines = {name: implicit_seconds(name, holdings) for name in ("item_item", "als")}
-        for model_type in (EASE, ItemItem, ALS):
-            model: PortfolioModel = model_type()
+        baselines = {name: implicit_seconds(name, holdings) for name in ("item_item", "als", "bpr")}
+        for model_type in (EASE, ItemItem, ALS, BPR, AssociationRules, Transition):
+            model: Model = model_type()
             fit = seconds_of(lambda model=model: model.fit(examples), 1)[0]
-            whole = block_of(words, candidates)
             for block in (whole, block_of(words[:10], candidates[:10])):
-                model.recommend(block, K)  # compiles for many rows and for few
+                recommend(model, block)  # compiles for many rows and for few
             streamed = seconds_of(
-                lambda model=model: [model.recommend(block, K) for block in stream(words, candidates)], REPEATS
+                lambda model=model: [recommend(model, block) for block in stream(words, candidates)], REPEATS
             )
-            at_once = seconds_of(lambda model=model, whole=whole: model.recommend(whole, K), REPEATS)
+            at_once = seconds_of(lambda model=model: recommend(model, whole), REPEATS)
             scored = seconds_of(
                 lambda model=model: [model.score(block) for block in stream(words, candidates)], REPEATS
             )
-            peer = "als" if model_type is ALS else "item_item"
+            peer = model.name if model.name in baselines else "item_item"
             baseline = baselines[peer]
             value = float(np.median(streamed))
             print(
-                f"{model.name:<10} fit {fit:6.2f} s | top {K} in blocks of {BLOCK_SIZE:,}: {value:.3f} s, "
+                f"{model.name:<17} fit {fit:6.2f} s | top {K} in blocks of {BLOCK_SIZE:,}: {value:.3f} s, "
                 f"at once: {np.median(at_once):.3f} s | scores of every customer: {np.median(scored):.3f} s | "
                 f"implicit {peer}: {baseline:.1f} s (scaled from {BASELINE_SAMPLE:,} customers), "
                 f"{baseline / value:,.0f} times as long | goal {GOAL_SECONDS} s: "
