@@ -38,10 +38,13 @@ lint: $(INSTALLED)  ## Style, formatting and the one-way import rule
 types: $(INSTALLED)  ## The type checker
 	$(BIN)/mypy
 
-bench: $(INSTALLED)  ## The figures of tests/benchmarks, beside their baselines
-	@for file in tests/benchmarks/bench_*.py; do \
-	    name=$$(basename $$file .py); echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; \
-	done
+bench: SHELL := /bin/bash
+bench: $(INSTALLED)  ## The figures of tests/benchmarks beside their baselines, the JSON lines again at the end; most of an hour
+	@set -o pipefail; figures=$$(mktemp); trap "rm -f $$figures" EXIT; \
+	for file in tests/benchmarks/bench_*.py; do \
+	    name=$$(basename $$file .py); echo "== $$name"; \
+	    $(BIN)/python -m tests.benchmarks.$$name | tee -a $$figures || exit 1; \
+	done; echo "== figures"; grep '^{' $$figures
 
 lock: $(INSTALLED)  ## Write the versions installed now into requirements.lock
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sort -f > requirements.lock.part
