@@ -31,7 +31,7 @@ from .partners import PartnerHistory
 from .profile import Profile
 from .segments import segment_count, segments_of
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files' layout: a state written under another one is refused."""
 
 STATES_FOLDER = "states"

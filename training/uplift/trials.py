@@ -86,7 +86,7 @@ def trials_of(
     """
     known_to = states.as_of_period if known_to is None else known_to
     log, design = states.contacts, Design.of(states, with_propensity=propensities is not None)
-    if not states.manifest.dated or "campaign" not in log.columns:  # states of before campaigns were kept
+    if not states.manifest.dated:
         return _nothing(design)
     customers = np.repeat(np.arange(states.n_customers, dtype=np.int64), np.diff(log.indptr))
     products = log.columns["product"].astype(np.int64)
