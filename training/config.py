@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from features import CustomerStates
+
 from .evaluation.metrics import RANKING_METRICS
 from .models import MODELS
 from .models.als import ALSConfig
@@ -15,6 +17,7 @@ from .models.popularity import PopularityConfig
 from .models.propensity import PropensityConfig
 from .models.protocol import Model
 from .models.transition import TransitionConfig
+from .splits import Split, split
 from .uplift import LEARNERS, UpliftConfig
 
 
@@ -74,6 +77,22 @@ class TrainingConfig(BaseModel):
         if metric not in RANKING_METRICS or not k.isdecimal() or int(k) < 1:
             raise ValueError(f"there is no metric {name!r}; give one of {', '.join(RANKING_METRICS)} at a k, as map@7")
         return name
+
+    def split(self, states: CustomerStates) -> Split:
+        """What to learn from, to validate on, and to keep unseen.
+
+        Raises
+        ------
+        BadInput : when the history is too short for three parts
+        """
+        return split(
+            states,
+            horizon=self.horizon,
+            train_periods=self.train_periods,
+            validation_periods=self.validation_periods,
+            test_periods=self.test_periods,
+            seed=self.seed,
+        )
 
     def new_model(self, name: str) -> Model:
         """An unfitted model with its settings."""

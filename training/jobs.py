@@ -32,7 +32,6 @@ from .examples import Examples
 from .fallback import Fallback
 from .models import Model
 from .remembered import RememberedExamples
-from .splits import split
 from .tracking import BUNDLE, CHALLENGER, CHAMPION, Tracking, Version
 from .unseen import unseen_batches
 from .uplift import fit_uplift, trials_of
@@ -128,14 +127,7 @@ def fit_bundle(
     bundle : all models, the best of them selected
     validation : the selecting metric of each model
     """
-    parts = split(
-        states,
-        horizon=config.horizon,
-        train_periods=config.train_periods,
-        validation_periods=config.validation_periods,
-        test_periods=config.test_periods,
-        seed=config.seed,
-    )
+    parts = config.split(states)
     # every model goes through them
     training = RememberedExamples(thinned(parts.train) if thinned else parts.train, _REMEMBERED)
     validating = RememberedExamples(parts.validation, _REMEMBERED)

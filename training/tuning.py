@@ -35,7 +35,6 @@ from .models import Model
 from .ranking import top_k
 from .remembered import RememberedExamples, remembered
 from .search_spaces import SEARCH_SPACES
-from .splits import split
 from .tracking import Tracking
 from .trials import Settings, Trial, TrialStore, opened_trials
 
@@ -164,14 +163,7 @@ def tuning_examples(
     ------
     BadInput : when too few dates are left to learn from, or nothing was acquired at either part
     """
-    whole = split(
-        states,
-        horizon=training.horizon,
-        train_periods=training.train_periods,
-        validation_periods=training.validation_periods,
-        test_periods=training.test_periods,
-        seed=training.seed,
-    ).train
+    whole = training.split(states).train
     learn: DatedExamples | HiddenHoldings
     held_out: DatedExamples | HiddenHoldings
     if isinstance(whole, DatedExamples):

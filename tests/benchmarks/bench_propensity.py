@@ -25,7 +25,6 @@ from training.examples import DatedExamples, Examples
 from training.models import EASE, Model, Popularity, Propensity
 from training.models.propensity import PropensityConfig
 from training.ranking import scores_at, top_k
-from training.splits import split
 
 LEFT_OUT = PropensityConfig().leave_out
 NEGATIVES = 10  # for each positive, of the models that need them
@@ -37,14 +36,7 @@ def main() -> None:
         generate(SyntheticBank(), Path(scratch) / "bank")
         states = build_states(Path(scratch) / "bank" / "tables", Path(scratch) / "workspace").states
         config = TrainingConfig()
-        parts = split(
-            states,
-            horizon=config.horizon,
-            train_periods=config.train_periods,
-            validation_periods=config.validation_periods,
-            test_periods=config.test_periods,
-            seed=config.seed,
-        )
+        parts = config.split(states)
         scorers: dict[str, Any] = {TRUTH: TrueProbabilities(Path(scratch) / "bank" / "truth", states)}
         for name, model in shapes().items():
             started = time.perf_counter()

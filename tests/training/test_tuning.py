@@ -21,7 +21,7 @@ from training.jobs import fit_bundle
 from training.models import MODELS
 from training.models.ease import EASE
 from training.search_spaces import SEARCH_SPACES, Choice, Whole
-from training.splits import hide_one_parts, split
+from training.splits import hide_one_parts
 from training.tracking import EXPERIMENT
 from training.trials import DATABASE, Trial
 from training.tuning import honest_gain, tune, tuning_examples
@@ -98,9 +98,7 @@ class TestDates:
     def test_no_label_reaches_into_a_later_part(self, states, horizon):
         config = light(train_periods=24, horizon=horizon)
         learn, judged = tuning_examples(states, config, FEW)
-        validation = split(
-            states, horizon=horizon, train_periods=24, validation_periods=2, test_periods=2, seed=config.seed
-        ).validation
+        validation = config.split(states).validation
         judged_on = {batch.block.period for batch in judged}
         assert learn.latest_period <= min(judged_on)
         assert max(judged_on) + horizon <= min(validation.periods)
