@@ -270,30 +270,30 @@ class TestRealData:
 
     @pytest.mark.parametrize("source", ["bruun_insurance"], indirect=True)
     def test_purchases_of_an_insurer(self, source, tmp_path):
-        """Popularity among what is still buyable has a hit rate@3 of .6793 (README of the data)."""
-        tables, workspace = tmp_path / "tables", tmp_path / "workspace"
-        succeeded("import", "bruun", source, tables)
-        succeeded("build", tables, workspace)
-        succeeded("train", workspace)
-        succeeded("evaluate", workspace, "--json", tmp_path / "report.json")
-        report = assert_evaluation(tmp_path / "report.json", "occasions")
+        """Popularity among what is still buyable has a hit rate@3 of .6793 (README of the data); what serves, .72."""
+        report = judged_by_every_job("bruun", source, tmp_path, "occasions")
         assert report["counts"]["rows"] == 5376
-        assert report["models"][report["selected"]]["hit_rate@3"]["value"] >= 0.6793
-        assert_recommends(workspace, tables)
+        assert report["models"][report["selected"]]["hit_rate@3"]["value"] >= 0.72
 
     @pytest.mark.parametrize("source", ["scf2019"], indirect=True)
     def test_holdings_of_households_without_dates(self, source, tmp_path):
         """EASE on 80% of the households has a hit rate@3 of .710, popularity .629 (README of the data)."""
-        tables, workspace = tmp_path / "tables", tmp_path / "workspace"
-        succeeded("import", "scf", source, tables)
-        succeeded("build", tables, workspace)
-        succeeded("train", workspace)
-        succeeded("evaluate", workspace, "--json", tmp_path / "report.json")
-        report = assert_evaluation(tmp_path / "report.json", "hide-one")
+        report = judged_by_every_job("scf", source, tmp_path, "hide-one")
         selected = report["models"][report["selected"]]
         assert selected["hit_rate@3"]["value"] >= 0.710
         assert selected["hit_rate@3"]["low"] > report["models"]["popularity"]["hit_rate@3"]["high"]
-        assert_recommends(workspace, tables)
+
+
+def judged_by_every_job(data, source, folder, protocol):
+    """Import, build, train, evaluate and recommend; returns the report."""
+    tables, workspace = folder / "tables", folder / "workspace"
+    succeeded("import", data, source, tables)
+    succeeded("build", tables, workspace)
+    succeeded("train", workspace)
+    succeeded("evaluate", workspace, "--json", folder / "report.json")
+    report = assert_evaluation(folder / "report.json", protocol)
+    assert_recommends(workspace, tables)
+    return report
 
 
 def assert_recommends(workspace, tables):

@@ -22,7 +22,7 @@ def tracking_uri() -> str | None:
 
 @app.command(rich_help_panel="Models")
 def train(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
-    """Fit every model, select the best on later periods, register it in MLflow as the champion.
+    """Fit every model, blend them and select on later periods, register the champion in MLflow.
 
     The newest periods are kept unseen for `evaluate`. To replace a champion only if the new one is not worse, use
     `retrain`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from features import CustomerStates
+from features.errors import BadInput
 
-from .evaluation.metrics import RANKING_METRICS
+from .evaluation.metrics import check_ranking_metric
 from .models import MODELS
 from .models.als import ALSConfig
 from .models.association_rules import AssociationRulesConfig
@@ -35,7 +36,7 @@ class TrainingConfig(BaseModel):
     test_periods: int = Field(default=2, ge=1)
     """Newest dates kept unseen, for `evaluate` and for comparing challenger with champion."""
     models: tuple[str, ...] = tuple(MODELS)
-    """Models to fit; the best on the validation dates serves."""
+    """Models to fit; their blend serves, unless one of them is better on the validation dates beyond noise."""
     select_by: str = "map@7"
     """Metric by which a model is selected and a challenger judged."""
     margin: float = Field(default=0.05, ge=0, le=1)
@@ -73,9 +74,10 @@ class TrainingConfig(BaseModel):
     @field_validator("select_by")
     @classmethod
     def _metric(cls, name: str) -> str:
-        metric, _, k = name.partition("@")
-        if metric not in RANKING_METRICS or not k.isdecimal() or int(k) < 1:
-            raise ValueError(f"there is no metric {name!r}; give one of {', '.join(RANKING_METRICS)} at a k, as map@7")
+        try:
+            check_ranking_metric(name)
+        except BadInput as error:
+            raise ValueError(str(error)) from error
         return name
 
     def split(self, states: CustomerStates) -> Split:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from features import CustomerStates
-from features.errors import BadInput, NotFound
+from features.errors import NotFound
 from features.states import current_states
 
 from .blend import BLEND
@@ -19,7 +19,7 @@ from .evaluation import BASELINE, BootstrapInterval, Evaluation, EvaluationRepor
 from .evaluation.facets import CustomerFacets
 from .evaluation.importance import Importance, permutation_importance
 from .evaluation.learning_curve import LearningCurve, LearningPoint, thinned
-from .evaluation.metrics import RANKING_METRICS
+from .evaluation.metrics import check_ranking_metric
 from .evaluation.report import Subject
 from .evaluation.serial import to_json
 from .evaluation.truth import TrueProbabilities
@@ -193,7 +193,7 @@ def compare_models(
     BadInput : when there is no such metric
     NotFound : when there is no such model
     """
-    check_metric(metric)
+    check_ranking_metric(metric)
     config = config or EvaluationConfig()
     states = current_states(workspace)
     tracking = Tracking(workspace, tracking_uri)
@@ -221,18 +221,6 @@ def compare_models(
     value_a, value_b = (evaluation.metrics[name][metric].value for name in (model_a, model_b))
     difference = evaluation.paired_difference(model_a, model_b, metric)
     return ModelComparison(model_a, model_b, metric, value_a, value_b, difference, evaluation.counts.customers)
-
-
-def check_metric(metric: str) -> None:
-    """Refuse what is no ranking metric.
-
-    Raises
-    ------
-    BadInput : naming those there are
-    """
-    name, _, k = metric.partition("@")
-    if name not in RANKING_METRICS or not k.isdecimal() or int(k) < 1:
-        raise BadInput(f"there is no metric {metric!r}; give one of {', '.join(RANKING_METRICS)} at a k, as map@7")
 
 
 def _truth(bundle: Bundle, states: CustomerStates) -> TrueProbabilities | None:

@@ -116,7 +116,7 @@ def fit_bundle(
     *,
     thinned: Callable[[Examples], Examples] | None = None,
 ) -> tuple[Bundle, dict[str, float]]:
-    """Fit, calibrate and select.
+    """Fit, calibrate, blend and select.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def fit_bundle(
 
     Returns
     -------
-    bundle : all models, the best of them selected
-    validation : the selecting metric of each model
+    bundle : all models and their blend, what is to serve selected
+    validation : the selecting metric of each of them
     """
     parts = config.split(states)
     # every model goes through them

@@ -85,6 +85,19 @@ RANKING_METRICS: Mapping[str, RankingMetric] = {
 }
 """The metrics that are a mean over customers, by the name they are reported under, followed by ``@k``."""
 
+
+def check_ranking_metric(name: str) -> None:
+    """Refuse what is no ranking metric at a length of list, as ``map@7`` is.
+
+    Raises
+    ------
+    BadInput : naming those there are
+    """
+    metric, _, k = name.partition("@")
+    if metric not in RANKING_METRICS or not k.isdecimal() or int(k) < 1:
+        raise BadInput(f"there is no metric {name!r}; give one of {', '.join(RANKING_METRICS)} at a k, as map@7")
+
+
 DENOMINATORS: Mapping[str, str] = {
     "hit_rate": "customers with a hit among the first k / all customers asked about",
     "precision": "hits / k, mean over all customers asked about",

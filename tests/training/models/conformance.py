@@ -40,11 +40,7 @@ def assert_sound(scores: np.ndarray, n_customers: int) -> None:
 
 
 class ModelConformance:
-    """The suite; a subclass provides the fixture `model_type`."""
-
-    @pytest.fixture
-    def model_type(self) -> type[Model]:
-        raise NotImplementedError
+    """The suite; a subclass provides the fixture `model_type`, without which no test of it can run."""
 
     def test_scores_are_finite_float32_one_row_a_customer(self, model_type):
         for batch in bank().batches():
