@@ -1,4 +1,5 @@
-"""Things that happened to customers on a day and became known on a day: contacts, consents, complaints."""
+"""Things that happened to customers on a day and became known on a day: contacts, consents, complaints, and accounts
+that mature."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ NEVER = np.iinfo(np.int32).max
 
 @dataclass(frozen=True)
 class EventLog:
-    """A CSR list of events, customers by events, oldest first within a customer.
+    """A CSR list of events, customers by events, oldest first within a customer (maturities: the first to mature first).
 
     Attributes
     ----------

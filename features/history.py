@@ -127,6 +127,34 @@ class HoldingsHistory:
         )
         return dense
 
+    def added_within(self, period: int, window: int) -> NDArray[np.int64]:
+        """Shape (n_products,): customers who added each product in the `window` periods up to `period`.
+
+        Added: held at the end of a period and not at the end of the one before, as the bank knew at the end of
+        `period`. Where memory ends there is no add. A customer who adds a product twice counts twice.
+        """
+        added = np.zeros(self.n_products, dtype=np.int64)
+        _count_adds(*self._pairs(), period, self.as_of_period - period, _newest(window), added)
+        return added
+
+    def spells(self, period: int, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How long holdings were at risk of ending in the `window` periods up to `period`, and how many ended.
+
+        As the bank knew at the end of `period`. Periods that began before memory are left out: what ended in them
+        has been forgotten, and so must be what lasted.
+
+        Returns
+        -------
+        exposure : int64, shape (n_products,); customer-periods at whose start the product was held
+        drops : int64, shape (n_products,); those of them at whose end it was held no more
+        """
+        age = self.as_of_period - period
+        exposure = np.zeros(self.n_products, dtype=np.int64)
+        drops = np.zeros(self.n_products, dtype=np.int64)
+        remembered = _newest(min(window, HISTORY_BITS - 1 - age))
+        _count_spells(*self._pairs(), period, age, remembered, exposure, drops)
+        return exposure, drops
+
     def holdings_at(self, period: int) -> sp.csr_array:
         """The customer-product matrix: float32 CSR, 1 where held at the end of `period`, as known then."""
         words = self.words.copy()
@@ -150,8 +178,17 @@ class HoldingsHistory:
         """Map what `save` wrote."""
         return cls(n_products, as_of_period, **load_arrays(folder, *_ARRAYS))
 
+    def _pairs(self) -> tuple[NDArray, ...]:
+        return self.products, self.words, self.late_pairs, self.late_periods, self.late_words
+
 
 _ARRAYS = tuple(field.name for field in fields(HoldingsHistory))[2:]
+
+
+def _newest(periods: int) -> np.uint64:
+    """The bits of the newest `periods`."""
+    # a word cannot be shifted by all its bits
+    return _ALL >> np.uint64(HISTORY_BITS - min(periods, HISTORY_BITS)) if periods > 0 else np.uint64(0)
 
 
 @numba.njit(cache=True)
@@ -238,3 +275,47 @@ def _dense_opens(positions, indptr, products, words, late_pairs, late_words, ope
             if late_words[late] & as_of_bit != 0:
                 dense[row, products[late_pairs[late]]] = False
             late += 1
+
+
+@numba.njit(cache=True, inline="always")
+def _known_word(pair, late, words, late_pairs, late_periods, late_words, period, age):  # type: ignore[no-untyped-def]
+    """The word of `pair` as known at `period`, oldest bit repeated, and where the late accounts of the next begin."""
+    word = words[pair]
+    while late < len(late_pairs) and late_pairs[late] == pair:
+        if late_periods[late] <= period:
+            word |= late_words[late]
+        late += 1
+    return np.uint64(np.int64(word) >> np.int64(age)), late
+
+
+@numba.njit(cache=True, inline="always")
+def _bit_count(word):  # type: ignore[no-untyped-def]
+    """Bits set; compilers know this loop and put the processor's own count in its place."""
+    count = 0
+    while word != 0:
+        word &= word - _ONE
+        count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def _count_adds(  # type: ignore[no-untyped-def]
+    products, words, late_pairs, late_periods, late_words, period, age, window, added
+):
+    late = 0
+    for pair in range(len(products)):
+        word, late = _known_word(pair, late, words, late_pairs, late_periods, late_words, period, age)
+        before = np.uint64(np.int64(word) >> np.int64(1))
+        added[products[pair]] += _bit_count(word & ~before & window)
+
+
+@numba.njit(cache=True)
+def _count_spells(  # type: ignore[no-untyped-def]
+    products, words, late_pairs, late_periods, late_words, period, age, window, exposure, drops
+):
+    late = 0
+    for pair in range(len(products)):
+        word, late = _known_word(pair, late, words, late_pairs, late_periods, late_words, period, age)
+        before = np.uint64(np.int64(word) >> np.int64(1)) & window
+        exposure[products[pair]] += _bit_count(before)
+        drops[products[pair]] += _bit_count(before & ~word)

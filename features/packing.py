@@ -253,11 +253,20 @@ class Packer:
                 {"purpose": words["purpose"], "channel": words["consent_channel"]},
             ),
             "complaints": (queries.complaints(self.as_of, NEVER), {"severity": words["severity"]}),
+            "maturities": (queries.maturities(self.as_of, NEVER, self._oldest_maturity()), {"product": product_ids}),
         }
         for name, (sql, vocabularies) in logs.items():
             rows = self._arrays(sql)
             indptr = row_pointers(rows.pop("customer"), self.n_customers)
             EventLog(indptr, rows, vocabularies).save(self.folder / name)
+
+    def _oldest_maturity(self) -> str:
+        """The first day of the periods kept.
+
+        Counted by the setting, not by the depth that the tables fill: an account recorded late deepens it and would
+        bring in maturities that an earlier build had left out.
+        """
+        return self.calendar.start_of(self.as_of_period - self.history_periods + 1).isoformat()
 
     def _pack_occasions(self, n_products: int) -> None:
         rows = self._arrays(queries.OCCASIONS)

@@ -11,6 +11,9 @@ from .calendar import Calendar
 UNKNOWN_PERIOD = -(2**31)
 """The period of what has no date: always known."""
 
+# The day of what has no date: before every other one, yet far enough from int32's end to take differences of days.
+_LONG_AGO = "DATE '0001-01-01'"
+
 CUSTOMER_INDEX = """
 CREATE OR REPLACE TEMP TABLE customer_index AS
 SELECT customer_id, CAST(row_number() OVER (ORDER BY customer_id) - 1 AS BIGINT) AS customer
@@ -89,7 +92,7 @@ def profile_vocabulary(column: str, as_of: str) -> str:
 
     A version is known from its ``valid_from``, but not before its customer was.
     """
-    known = "greatest(coalesce(valid_from, DATE '0001-01-01'), coalesce(onboarded_on, DATE '0001-01-01'))"
+    known = f"greatest(coalesce(valid_from, {_LONG_AGO}), coalesce(onboarded_on, {_LONG_AGO}))"
     return f"""
     SELECT "{column}" AS word FROM customers
     WHERE "{column}" IS NOT NULL AND (valid_from IS NULL OR valid_from <= DATE '{as_of}')
@@ -266,6 +269,30 @@ def complaints(as_of: str, never: int) -> str:
     LEFT JOIN severity_words v ON v.word = c.severity
     WHERE c.opened_on IS NOT NULL AND {known} <= DATE '{as_of}'
     ORDER BY i.customer, c.opened_on, c.complaint_id
+    """
+
+
+def maturities(as_of: str, never: int, oldest: str) -> str:
+    """Accounts known at `as_of` that mature on `oldest` or later, sorted by customer and day of maturity.
+
+    Days since 1970. An account without ``opened_on`` opened, and without ``recorded_on`` was known, on the first day
+    of the year 1. A closing is known on its day: `never` where it lies after `as_of` or has not happened.
+    """
+    opened = f"coalesce(a.opened_on, {_LONG_AGO})"
+    known = f"greatest(coalesce(a.recorded_on, {opened}), {opened})"
+    return f"""
+    SELECT i.customer,
+        CAST({days_since_epoch(opened)} AS INTEGER) AS happened_on,
+        CAST({days_since_epoch(known)} AS INTEGER) AS known_on,
+        p.product,
+        CAST({days_since_epoch("a.matures_on")} AS INTEGER) AS matures_on,
+        CAST(CASE WHEN a.closed_on <= DATE '{as_of}' THEN {days_since_epoch("a.closed_on")} ELSE {never} END AS INTEGER)
+            AS closed_on
+    FROM accounts a
+    JOIN customer_index i ON i.customer_id = a.customer_id
+    JOIN product_index p ON p.product_id = a.product_id
+    WHERE a.matures_on >= DATE '{oldest}' AND {known} <= DATE '{as_of}'
+    ORDER BY i.customer, a.matures_on, a.account_id
     """
 
 

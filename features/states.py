@@ -31,7 +31,7 @@ from .partners import PartnerHistory
 from .profile import Profile
 from .segments import segment_count, segments_of
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files' layout: a state written under another one is refused."""
 
 STATES_FOLDER = "states"
@@ -74,6 +74,17 @@ class CustomerStates:
     """All customers of a bank, as known at the end of one period and, by looking back, at earlier ones.
 
     Customers are ordered by id, products by id; a row or column position means the same in every array.
+
+    Attributes
+    ----------
+    balances : average balance by product
+    activity : events by channel
+    flows, payments : money in and out over all channels; counterparties and amounts among customers
+    contacts, consents, complaints : oldest first within a customer
+    maturities : accounts with a date of maturity, opened on ``happened_on``, by ``matures_on`` within a customer.
+        Seen from a day, one is visible when ``known_on`` is not later, and still open when ``closed_on`` is (`NEVER`:
+        not closed). Those that matured before the periods kept are left out
+    holding_share, acquisition_rate : float32, shape (depth, n_segments, n_products); see `adoption_by_segment`
     """
 
     manifest: Manifest
@@ -90,6 +101,7 @@ class CustomerStates:
     contacts: EventLog
     consents: EventLog
     complaints: EventLog
+    maturities: EventLog
     occasions: Occasions
     holding_share: NDArray[np.float32]
     acquisition_rate: NDArray[np.float32]
@@ -213,7 +225,7 @@ class CustomerStates:
 
 
 PANELS = ("balances", "activity", "flows", "payments")
-EVENT_LOGS = ("contacts", "consents", "complaints")
+EVENT_LOGS = ("contacts", "consents", "complaints", "maturities")
 
 
 def current_states(workspace: Path) -> CustomerStates:

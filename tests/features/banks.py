@@ -156,12 +156,17 @@ class RandomBank:
         opened = None if self.chance(0.1) else self.day_in(self.newest - age)
         closed = self.later(opened or self.recent_day(), self.random.choice((1, 40, 300)), 0.5)
         recorded = self.later(opened or self.recent_day(), self.random.choice((1, 40, 300)), 0.4)
+        account_id = f"{self.style}{number}"
+        terms = random.Random(account_id)  # chance of its own: with maturities or without, the bank is the same
+        runs = terms.choice((0, 1, 30, 365, 2000)) + terms.randrange(30)
+        starts = opened or NEWEST_DAY - timedelta(days=terms.randrange(3000))
         return {
-            "account_id": f"{self.style}{number}",
+            "account_id": account_id,
             "customer_id": self.random.choice(self.customer_ids),
             "product_id": self.random.choice(self.product_ids),
             "opened_on": opened,
             "closed_on": closed if closed is None or closed <= NEWEST_DAY else None,
+            "matures_on": starts + timedelta(days=runs) if terms.random() < 0.6 else None,
             "recorded_on": recorded,
         }
 

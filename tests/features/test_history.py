@@ -69,6 +69,13 @@ def assert_history_agrees(
             assert held[row, column] == oracle.held(customer, product_, period, period), where
             for horizon, acquired in opened.items():
                 assert acquired[row, column] == oracle.acquired(customer, product_, period, horizon), (where, horizon)
+        for window in (1, 3, 24, 80):
+            added = history.added_within(period, window)
+            exposure, drops = history.spells(period, window)
+            for column, product_ in enumerate(products):
+                where = f"{product_} in {window} periods, {age} before the newest"
+                assert added[column] == oracle.added_within(product_, period, window), where
+                assert (exposure[column], drops[column]) == oracle.spells(product_, period, window), where
 
 
 @st.composite
@@ -229,3 +236,27 @@ def test_what_opened_beyond_the_newest_period_is_refused() -> None:
     for age, horizon in ((0, 1), (2, 3), (1, 0)):
         with pytest.raises(BadInput, match="not known"):
             history.opened_within(np.array([0]), NEWEST - age, horizon)
+
+
+def test_adds_and_spells_of_one_account() -> None:
+    history = one(date(2024, 2, 10), date(2024, 5, 3))
+    # held at the ends of February, March and April; at risk in March, April and May, in which it ended
+    assert [history.added_within(NEWEST, window).tolist() for window in (4, 5, 99)] == [[0, 0], [1, 0], [1, 0]]
+    assert [history.added_within(NEWEST - age, 1)[0] for age in (3, 4, 5)] == [0, 1, 0]
+    for age, window, exposure, drops in ((0, 1, 0, 0), (0, 2, 1, 1), (0, 12, 3, 1), (2, 12, 2, 0), (4, 12, 0, 0)):
+        found = [counts[0] for counts in history.spells(NEWEST - age, window)]
+        assert found == [exposure, drops], (age, window)
+
+
+def test_adds_and_spells_show_late_accounts_once_they_are_recorded() -> None:
+    late = one(date(2024, 2, 10), date(2024, 5, 3), date(2024, 4, 2))
+    assert [late.added_within(NEWEST - age, 6)[0] for age in (0, 2, 3)] == [1, 1, 0]
+    assert [counts[0] for counts in late.spells(NEWEST - 2, 6)] == [2, 0]  # March and April
+    assert [counts[0] for counts in late.spells(NEWEST - 3, 6)] == [0, 0]
+
+
+def test_where_memory_ends_nothing_is_added_and_no_time_is_at_risk() -> None:
+    always = one(None)
+    for age in (0, 10):
+        assert always.added_within(NEWEST - age, 64)[0] == 0
+        assert always.spells(NEWEST - age, 64)[0][0] == 63 - age  # the oldest period remembered began before memory

@@ -48,6 +48,31 @@ def assert_same_knowledge(one: CustomerBlock, other: CustomerBlock) -> None:
     for name in columns.keys() ^ other_columns.keys():  # what nobody had or used by then
         values = (columns | other_columns)[name].view(np.float32)
         assert np.all(np.isnan(values) | (values == 0)), name
+    kept_from = MONTHS.start_of(max(b.states.as_of_period for b in (one, other)) - 35)
+    maturities, other_maturities = (visible_maturities(b, kept_from) for b in (one, other))
+    assert maturities == other_maturities
+    assert len(maturities) > 0
+
+
+def visible_maturities(block: CustomerBlock, kept_from: date) -> list[tuple[object, ...]]:
+    """Customer, product, opening, when the bank knew, maturity, and whether still open, of what `block` could see."""
+    states, columns = block.states, block.states.maturities.columns
+    as_of_day = states.calendar.as_of_day(block.period)
+    maturities: list[tuple[object, ...]] = []
+    for position in block.positions:
+        for event in range(*states.maturities.indptr[position : position + 2]):
+            if columns["known_on"][event] > as_of_day or columns["matures_on"][event] < days(kept_from):
+                continue
+            dates = (int(columns[name][event]) for name in ("happened_on", "known_on", "matures_on"))
+            closed_on = int(columns["closed_on"][event])
+            closing = closed_on if closed_on <= as_of_day else None
+            product_id = states.catalogue.product_ids[columns["product"][event]]
+            maturities.append((states.customer_id(position), product_id, *dates, closing))
+    return maturities
+
+
+def days(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
 
 
 @pytest.mark.parametrize(

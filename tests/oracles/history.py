@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from features.calendar import Calendar
 
@@ -61,3 +62,29 @@ class HistoryOracle:
         accounts = self.of(customer, product)
         opened = any(a.opened_on is not None and start < a.opened_on <= end for a in accounts)
         return opened and not any(a.is_open_on(start) for a in accounts)
+
+    def added_within(self, product: str, period: int, window: int) -> int:
+        """Adds of `product` in the `window` periods up to `period`, over all customers, as known at its end."""
+        return sum(
+            now and not before
+            for customer in self.customers
+            for now, before in self._steps(customer, product, period)[:window]
+        )
+
+    def spells(self, product: str, period: int, window: int) -> tuple[int, int]:
+        """Customer-periods that began with `product` held and in memory, and how many of them it did not outlast."""
+        remembered = MEMORY - 1 - (self.newest - period)
+        steps = [
+            step
+            for customer in self.customers
+            for step in self._steps(customer, product, period)[: min(window, remembered)]
+        ]
+        return sum(before for _, before in steps), sum(before and not now for now, before in steps)
+
+    def _steps(self, customer: str, product: str, period: int) -> list[tuple[bool, bool]]:
+        """Held at the end and at the start of `period` and of each one before it."""
+        return list(pairwise(self.word(customer, product, period)))
+
+    @property
+    def customers(self) -> set[str]:
+        return {account.customer for account in self.accounts}
