@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .backtesting import backtest
     from .bundle import Bundle
     from .config import EvaluationConfig, TrainingConfig, TuningConfig
+    from .contributions import Contributions
     from .evaluation_jobs import compare_models, evaluate_champion
     from .examples import Batch, DatedExamples, Examples, HiddenHoldings
     from .jobs import retrain, train
@@ -24,6 +25,7 @@ _MODULES = {
         "TrainingConfig",
         "TuningConfig",
     ),
+    "contributions": ("Contributions",),
     "examples": (
         "Batch",
         "DatedExamples",
@@ -55,6 +57,7 @@ __all__ = [
     "CHAMPION",
     "Batch",
     "Bundle",
+    "Contributions",
     "DatedExamples",
     "EvaluationConfig",
     "Examples",

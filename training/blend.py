@@ -21,13 +21,12 @@ from scipy.optimize import minimize
 from features import CustomerBlock
 from features.errors import NotReady
 
-from .calibration import ProductCalibration
+from .calibration import EDGE, ProductCalibration
 
 BLEND = "blend"
 
 _WEIGHTS, _CALIBRATION = "weights.json", "calibration.npz"
 
-_EDGE = 1e-7  # probabilities of 0 and 1 have no log-odds
 _CERTAIN = np.float32(1 - 1e-6)
 _PRUNED = 0.02  # a weight too small to change an order: its model need not be computed
 _RIDGE = 1.0  # models agree, so the likelihood hardly tells their weights apart
@@ -95,7 +94,7 @@ class Choices:
         """Keep the rows with an acquisition; all arrays of shape (n_customers, n_products)."""
         chose = np.flatnonzero(acquired.any(axis=1))
         said = np.stack([parts[name][chose] for name in self.models], axis=-1)
-        inside = np.clip(said.astype(np.float64), _EDGE, 1 - _EDGE)
+        inside = np.clip(said.astype(np.float64), EDGE, 1 - EDGE)
         self._log_odds.append(np.log(inside) - np.log1p(-inside))
         self._candidates.append(candidates[chose])
         self._acquired.append(acquired[chose])
@@ -127,9 +126,12 @@ def given_buyable(propensities: NDArray[np.float32], block: CustomerBlock) -> ND
     By Bayes' rule ``P(acquired | buyable) = P(acquired) / P(buyable)``, as nobody acquires what cannot be bought. The
     divisor is the block's availability; a block without one is left as it is.
     """
-    if block.availability is None:
-        return propensities
-    return np.minimum(propensities / block.availability, _CERTAIN)
+    return propensities if block.availability is None else conditioned(propensities, block.availability)
+
+
+def conditioned(propensities: NDArray[np.float32], availability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`propensities` of what can be bought, each by how often it could be before; arrays of one shape."""
+    return np.minimum(propensities / availability, _CERTAIN)
 
 
 def _weights(
@@ -170,7 +172,7 @@ def _pool(propensities, weights):  # type: ignore[no-untyped-def]
         for product in range(n_products):
             log_odds = 0.0
             for model in range(n_models):
-                p = min(max(np.float64(propensities[row, product, model]), _EDGE), 1.0 - _EDGE)
+                p = min(max(np.float64(propensities[row, product, model]), EDGE), 1.0 - EDGE)
                 log_odds += weights[model] * (np.log(p) - np.log1p(-p))
             if log_odds < 0:  # never the exponential of a large number
                 raised = np.exp(log_odds)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +17,19 @@ from features import Catalogue, CustomerBlock, CustomerStates
 from features.errors import BadInput, NotFound
 
 from .alignment import Layout
-from .blend import BLEND, Blend, given_buyable
-from .calibration import ProductCalibration
-from .fallback import Fallback
-from .models import MODELS, Model
+from .blend import BLEND, Blend, conditioned, given_buyable
+from .calibration import ProductCalibration, Scale, log_odds_of, probabilities_of
+from .contributions import Contributions, Terms
+from .fallback import ENOUGH, Fallback
+from .models import MODELS, AssociationRules, Model, Propensity
+from .models.association_rules import Rule
 from .uplift import LEARNERS, UpliftLearner
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 UPLIFT = "uplift"
+
+_NEXT_TO_NOTHING = 1e-15  # a propensity that serves is further from 0 and 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,12 @@ class BundleManifest:
 
 
 class Bundle:
-    """Fitted models with their calibrations and their blend, and the layout of customers and products of the fit."""
+    """Fitted models with their calibrations and their blend, and the layout of customers and products of the fit.
+
+    Attributes
+    ----------
+    rules : what explains in words; there if the run fitted association rules, whatever serves
+    """
 
     def __init__(
         self,
@@ -65,6 +76,7 @@ class Bundle:
         fallback: Fallback,
         blend: Blend | None = None,
         uplift: UpliftLearner | None = None,
+        rules: AssociationRules | None = None,
     ) -> None:
         self.manifest = manifest
         self.catalogue = catalogue
@@ -74,6 +86,10 @@ class Bundle:
         self.fallback = fallback
         self.blend = blend
         self.uplift = uplift
+        fitted = models.get(AssociationRules.name)
+        self.rules = fitted if isinstance(fitted, AssociationRules) else rules
+        self._view: _CatalogueView | None = None
+        self._familiar: ref[CustomerStates] | None = None
 
     def propensities(self, block: CustomerBlock, model: str | None = None) -> NDArray[np.float32]:
         """Calibrated probability of acquisition within the horizon.
@@ -87,10 +103,8 @@ class Bundle:
         float32, shape (n_customers, n_products), columns as in the block's states; 0 for what is not a candidate. Of
         products that the bundle does not know, or that were hardly acquired, it is what `fallback` says.
         """
-        name = model or self.manifest.selected
-        if name not in self.names:
-            raise NotFound(f"the bundle has no model {name!r}; it has: {', '.join(sorted(self.names))}")
-        aligned = self.layout.align(block)
+        name = self._name(model)
+        aligned = self._align(block)
         restored = self.layout.restore(self._calibrated(name, aligned), block)
         mixed = self.fallback.mix(restored, block.states.catalogue, aligned.segments)
         if name == BLEND:
@@ -109,11 +123,84 @@ class Bundle:
         if self.uplift is None:
             return None
         return self.uplift.effects_of(
-            self.layout.align(block).features,
+            self._align(block).features,
             block.candidates,
             self.layout.positions_of(block.states.catalogue),
             self.propensities(block),
         )
+
+    def contributions(
+        self, block: CustomerBlock, products: NDArray[np.int32] | NDArray[np.int64], model: str | None = None
+    ) -> Contributions:
+        """Why the propensities of some products are what they are.
+
+        Contributions of features are those of the propensity model; every other model, selected or part of the blend,
+        contributes as a whole, relative to the product's overall rate of acquisition. Where products like it are mixed
+        in, the difference they make is `fallback`; a product of which nothing is known has nothing else. That it is
+        known what can be bought is part of `alternatives`.
+
+        Parameters
+        ----------
+        products : shape (n_customers, k); positions in the block's catalogue; -1: nothing. What is not a candidate is
+            not explained either
+        model : which model; by default the selected one
+
+        Returns
+        -------
+        Contributions, features by the columns of ``block.states.feature_set``; see `Propensity.contributions` for size
+
+        Raises
+        ------
+        BadInput : when `products` are not positions of products, a row for each customer
+        """
+        name = self._name(model)
+        _check_positions(products, block)
+        rows = np.arange(block.n_customers)[:, None]
+        view = self._view_of(block.states.catalogue)
+        asked = np.where((products >= 0) & block.candidates[rows, products], products, -1).astype(np.int64)
+        there = asked >= 0
+        aligned = self._align(block)
+        terms = self._explained(name, aligned, np.where(there, view.places[asked], -1))
+        found = terms.summed_up(len(self.layout.features))
+        if aligned is not block:
+            found = found.laid_out(self.layout.features, block.states.feature_set.names)
+        acquisitions = view.acquisitions[asked]
+        found = found.only(there & (acquisitions > 0))
+        hardly_known = there & (acquisitions < ENOUGH)
+        if hardly_known.any():
+            said = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
+            said[np.nonzero(hardly_known)[0], asked[hardly_known]] = probabilities_of(found.log_odds[hardly_known])
+            mixed = self.fallback.mix(said, block.states.catalogue, aligned.segments)[rows, asked]
+            found = found.moved(
+                "fallback", np.where(hardly_known, log_odds_of(mixed, _NEXT_TO_NOTHING), found.log_odds)
+            )
+        if name == BLEND and block.availability is not None:
+            bought = conditioned(probabilities_of(found.log_odds), block.availability[rows, asked])
+            found = found.moved("alternatives", np.where(there, log_odds_of(bought, _NEXT_TO_NOTHING), 0.0))
+        return found
+
+    def evidence(self, catalogue: Catalogue) -> NDArray[np.int64]:
+        """How often each product of `catalogue` was acquired, as far as the bundle knows; shape (n_products,)."""
+        return self._view_of(catalogue).acquisitions.copy()
+
+    def strongest_rule(self, block: CustomerBlock, row: int, product: int) -> Rule | None:
+        """The rule that says most for a product, given what the customer in `row` holds.
+
+        Returns
+        -------
+        A rule by the positions of the block's catalogue; None if there is none, or the bundle does not know the product
+        """
+        places = self._view_of(block.states.catalogue).places
+        if self.rules is None or places[product] < 0:
+            return None
+        held = np.zeros(len(self.layout.products), dtype=np.bool_)
+        holds = np.flatnonzero((block.words[row] & np.uint64(1)) & (places >= 0))
+        held[places[holds]] = True
+        rule = self.rules.strongest(held, int(places[product]))
+        if rule is None:
+            return None
+        theirs = {int(places[position]): int(position) for position in holds}
+        return replace(rule, held=tuple(sorted(theirs[position] for position in rule.held)), product=int(product))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,6 +211,51 @@ class Bundle:
         if self.blend is not None and name == BLEND:
             return self.blend.propensities({part: self._calibrated(part, aligned) for part in self.blend.weights})
         return self.calibrations[name].apply(self.models[name].score(aligned))
+
+    def _align(self, block: CustomerBlock) -> CustomerBlock:
+        """`block` with the layout's columns; states found to have them are not compared with it again."""
+        if self._familiar is not None and self._familiar() is block.states:
+            return block
+        aligned = self.layout.align(block)
+        if aligned is block:
+            self._familiar = ref(block.states)
+        return aligned
+
+    def _explained(self, name: str, aligned: CustomerBlock, places: NDArray[np.int64]) -> Terms:
+        """Before products like it are mixed in; `places` are positions in the layout, -1: nothing, anything goes."""
+        if self.blend is not None and name == BLEND:
+            parts = {part: self._explained(part, aligned, places) for part in self.blend.weights}
+            found = Terms.pooled(parts, self.blend.weights)
+            calibration = self.blend.calibration
+            if calibration.scale is Scale.LOG_ODDS:
+                return found.calibrated(calibration, places)
+            log_odds = calibration.log_odds(probabilities_of(found.log_odds), places)
+        else:
+            model, calibration = self.models[name], self.calibrations[name]
+            if isinstance(model, Propensity) and calibration.scale is Scale.LOG_ODDS:
+                return Terms.of(model.contributions(aligned, places)).calibrated(calibration, places)
+            scores = model.score(aligned)[np.arange(len(places))[:, None], places]
+            log_odds = calibration.log_odds(scores, places)
+        return Terms.of_model(name, log_odds, self._overall[places])
+
+    @cached_property
+    def _overall(self) -> NDArray[np.float64]:
+        """Log-odds of each product's overall rate of acquisition, shape (n_products,), as the layout has them."""
+        candidates, acquired = self.fallback._counts.sum(axis=1)
+        return log_odds_of((acquired + 0.5) / (candidates + 1.0))
+
+    def _view_of(self, catalogue: Catalogue) -> _CatalogueView:
+        view = self._view
+        if view is None or view.catalogue is not catalogue:
+            # kept for the next block: whoever asks at the same time computes the same
+            view = self._view = _CatalogueView.of(catalogue, self.layout, self.fallback)
+        return view
+
+    def _name(self, model: str | None) -> str:
+        name = model or self.manifest.selected
+        if name not in self.names:
+            raise NotFound(f"the bundle has no model {name!r}; it has: {', '.join(sorted(self.names))}")
+        return name
 
     def save(self, folder: Path) -> None:
         """Write into `folder`, which must exist and be empty; the manifest, with the hashes, comes last."""
@@ -146,7 +278,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path, *, only_selected: bool = False) -> Bundle:
-        """Read what `save` wrote; with `only_selected`, nothing but the model that serves.
+        """Read what `save` wrote; with `only_selected`, of the models nothing but what serves, and `rules`.
 
         Raises
         ------
@@ -161,6 +293,8 @@ class Bundle:
         elif only_selected:
             names, blend = (manifest.selected,), None
         catalogue = Catalogue.load(folder / "catalogue.json")
+        rules = AssociationRules.name
+        explains = rules in manifest.models and rules not in names
         return cls(
             manifest,
             catalogue,
@@ -170,7 +304,28 @@ class Bundle:
             Fallback.load(folder / "fallback.npy", catalogue),
             blend,
             next((LEARNERS[path.name].load(path) for path in (folder / UPLIFT).glob("*")), None),
+            AssociationRules.load(folder / "models" / rules) if explains else None,
         )
+
+
+@dataclass(frozen=True)
+class _CatalogueView:
+    """What a bundle knows of the products of one catalogue.
+
+    Attributes
+    ----------
+    places : int64, shape (n_products,); positions in the bundle's layout; -1: not known
+    acquisitions : int64, shape (n_products,)
+    """
+
+    catalogue: Catalogue
+    places: NDArray[np.int64]
+    acquisitions: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, layout: Layout, fallback: Fallback) -> _CatalogueView:
+        acquisitions = [fallback.acquisitions(product_id) for product_id in catalogue.product_ids]
+        return cls(catalogue, layout.positions_of(catalogue), np.array(acquisitions, dtype=np.int64))
 
 
 def manifest_of(
@@ -195,6 +350,13 @@ def manifest_of(
         fingerprints=states.manifest.fingerprints,
         seed=seed,
     )
+
+
+def _check_positions(products: NDArray, block: CustomerBlock) -> None:
+    if products.ndim != 2 or len(products) != block.n_customers:
+        raise BadInput(f"products {products.shape} are not a row for each of {block.n_customers} customers")
+    if products.size and not -1 <= products.min() <= products.max() < block.n_products:
+        raise BadInput(f"products are positions from 0 to {block.n_products - 1}, or -1 for nothing")
 
 
 def _checked(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from .score_histogram import ANY_SCORE, ScoreHistogram
 
 _POOLED_SHIFT_SPREAD = 10.0  # all but free: only data without any acquisition need it
 _POOLED_LOG_SLOPE_SPREAD = 1.0
-_EDGE = 1e-7  # scores of 0 and 1 have no log-odds
+EDGE = 1e-7
+"""Scores of 0 and 1 have no log-odds: those nearer to them are read as this far from them."""
+
 _MAX_STEPS = 100
 _TOLERANCE = 1e-9
 _FEW = 4096  # scores: below this, waking the threads costs more than the arithmetic
@@ -94,6 +96,21 @@ class ProductCalibration:
         apply(exact, logarithmic, self.centre, self.spread, self.intercepts, self.slopes, probabilities)
         return probabilities
 
+    def log_odds(self, scores: NDArray[np.float32], products: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What `apply` makes of some scores, as log-odds and not rounded.
+
+        Parameters
+        ----------
+        scores : float32, shape (n_customers, k)
+        products : int64, shape (n_customers, k); whose scores they are
+        """
+        x = (
+            log_odds_of(scores)
+            if self.scale is Scale.LOG_ODDS
+            else (scores.astype(np.float64) - self.centre) / self.spread
+        )
+        return np.asarray(self.intercepts[products] + self.slopes[products] * x)
+
     def save(self, path: Path) -> None:
         """Write to `path`, an ``.npz`` file."""
         np.savez(
@@ -110,6 +127,22 @@ class ProductCalibration:
         with np.load(path, allow_pickle=False) as arrays:
             centre, spread = arrays["placing"].tolist()
             return cls(Scale(str(arrays["scale"])), centre, spread, arrays["intercepts"], arrays["slopes"])
+
+
+def log_odds_of(probabilities: NDArray[np.float32] | NDArray[np.float64], edge: float = EDGE) -> NDArray[np.float64]:
+    """Log-odds as calibrations and blends read them, those of `edge` at the edges; each value's bits are its own."""
+    exact = np.ascontiguousarray(probabilities, dtype=np.float64)
+    out = np.empty(exact.shape)
+    _log_odds_of(exact.reshape(-1), edge, out.reshape(-1))
+    return out
+
+
+def probabilities_of(log_odds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The inverse of `log_odds_of`, rounded as `ProductCalibration.apply` rounds."""
+    exact = np.ascontiguousarray(log_odds, dtype=np.float64)
+    out = np.empty(exact.shape, dtype=np.float32)
+    _probabilities_of(exact.reshape(-1), out.reshape(-1))
+    return out
 
 
 class CalibrationCounts:
@@ -154,7 +187,7 @@ class CalibrationCounts:
         scores = self._histogram.sums[0][products, bins] / weights
         if self._lowest >= 0 and self._highest <= 1:
             scale, centre, spread = Scale.LOG_ODDS, 0.0, 1.0
-            inside = np.clip(scores, _EDGE, 1 - _EDGE)
+            inside = np.clip(scores, EDGE, 1 - EDGE)
             x = np.log(inside) - np.log1p(-inside)
         else:
             scale, centre = Scale.STANDARD, float(np.average(scores, weights=weights))
@@ -287,18 +320,24 @@ def _variance(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _calibrated(score, logarithmic, centre, spread, intercept, slope):  # type: ignore[no-untyped-def]
-    x = np.float64(score)
-    if logarithmic:
-        x = min(max(x, _EDGE), 1.0 - _EDGE) if x == x else x
-        x = np.log(x) - np.log1p(-x)
-    else:
-        x = (x - centre) / spread
-    log_odds = intercept + slope * x
+def _logit(p, edge):  # type: ignore[no-untyped-def]
+    p = min(max(p, edge), 1.0 - edge) if p == p else p
+    return np.log(p) - np.log1p(-p)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _expit(log_odds):  # type: ignore[no-untyped-def]
     if log_odds < 0:  # never the exponential of a large number
         grown = np.exp(log_odds)
         return np.float32(grown / (1.0 + grown))
     return np.float32(1.0 / (1.0 + np.exp(-log_odds)))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _calibrated(score, logarithmic, centre, spread, intercept, slope):  # type: ignore[no-untyped-def]
+    x = np.float64(score)
+    x = _logit(x, EDGE) if logarithmic else (x - centre) / spread
+    return _expit(intercept + slope * x)
 
 
 # not NumPy: its vectorised logarithm may differ in the last bit by where in an array a value stands
@@ -316,3 +355,15 @@ def _apply_many(scores, logarithmic, centre, spread, intercepts, slopes, out):  
     for row in prange(scores.shape[0]):
         for j in range(scores.shape[1]):
             out[row, j] = _calibrated(scores[row, j], logarithmic, centre, spread, intercepts[j], slopes[j])
+
+
+@njit(cache=True, nogil=True)
+def _log_odds_of(probabilities, edge, out):  # type: ignore[no-untyped-def]
+    for i in range(len(probabilities)):
+        out[i] = _logit(probabilities[i], edge)
+
+
+@njit(cache=True, nogil=True)
+def _probabilities_of(log_odds, out):  # type: ignore[no-untyped-def]
+    for i in range(len(log_odds)):
+        out[i] = _expit(log_odds[i])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features import Catalogue
 from features.errors import BadInput, NotFound
 from training import CHAMPION, Bundle, Tracking
 from training.blend import BLEND, given_buyable
@@ -117,8 +118,11 @@ class TestFiles:
         for model in MODELS.values():
             monkeypatch.setattr(model, "load", classmethod(_noting(loaded, model.load.__func__)))
         serving = Bundle.open(tmp_path, only_selected=True)
-        assert loaded == list(serving.models) == list(serving.calibrations)
-        assert set(loaded) == (set(bundle.blend.weights) if selected == BLEND else {selected})
+        assert list(serving.models) == list(serving.calibrations)
+        assert set(serving.models) == (set(bundle.blend.weights) if selected == BLEND else {selected})
+        # and once what explains in words
+        assert sorted(loaded) == sorted({*serving.models, "association_rules"})
+        assert serving.rules.rules() == bundle.models["association_rules"].rules()
         block = everyone(states)
         assert serving.propensities(block).tobytes() == bundle.propensities(block, selected).tobytes()
 
@@ -150,6 +154,43 @@ def _noting(loaded, load):
         return load(cls, folder)
 
     return noting
+
+
+class TestEvidence:
+    def test_is_how_often_each_product_was_acquired(self, bundle, states):
+        counted = bundle.evidence(states.catalogue)
+        assert counted.dtype == np.int64
+        assert counted.tolist() == [bundle.fallback.acquisitions(p) for p in states.catalogue.product_ids]
+        assert counted.sum() > 100
+
+    def test_of_an_unknown_product_is_none(self, bundle, states):
+        stranger = replace(states.catalogue.products[0], product_id="stranger")
+        wider = Catalogue((stranger, *states.catalogue.products))
+        assert bundle.evidence(wider).tolist() == [0, *bundle.evidence(states.catalogue)]
+        assert bundle.evidence(states.catalogue).tolist() == bundle.evidence(wider)[1:].tolist()
+
+
+class TestStrongestRule:
+    def test_is_that_of_what_the_customer_holds(self, bundle, states):
+        block = everyone(states)
+        found = 0
+        for row in range(0, block.n_customers, 17):
+            for product in np.flatnonzero(block.candidates[row]).tolist():
+                rule = bundle.strongest_rule(block, row, product)
+                assert rule == bundle.rules.strongest(block.held[row], product)
+                if rule is not None:
+                    assert block.held[row, list(rule.held)].all()
+                    assert rule.product == product
+                    found += 1
+        assert found > 20
+
+    def test_is_none_where_the_run_fitted_no_rules(self, bundle, states):
+        models = {name: model for name, model in bundle.models.items() if name != "association_rules"}
+        without = Bundle(
+            bundle.manifest, bundle.catalogue, bundle.layout, models, bundle.calibrations, bundle.fallback, bundle.blend
+        )
+        assert without.rules is None
+        assert without.strongest_rule(everyone(states), 0, 0) is None
 
 
 class TestWhatIsNotAsWritten:

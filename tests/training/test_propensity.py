@@ -1,6 +1,6 @@
 """What the propensity model alone must do; what every model must is in ``models/conformance.py``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +10,7 @@ from features import CustomerBlock
 from features.contracts import KIND, KINDS
 from features.families import Feature
 from tests.training.models.fixtures import FIRST_PERIOD, InMemoryExamples, random_bank
+from training.calibration import EDGE
 from training.examples import Batch
 from training.models import Propensity
 from training.models.propensity import PropensityConfig
@@ -236,6 +237,98 @@ class TestLittleToLearnFrom:
         acquired[np.arange(400), np.arange(400) % 2] = True
         scores = fitted(examples_of(self.values, acquired)).score(block_of(examples_of(self.values, acquired)))
         np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def log_odds(p):
+    return np.log(p) - np.log1p(-p)
+
+
+def assert_adds_up(model, block, products):
+    found = model.contributions(block, products)
+    summed = found.base + found.features.sum(axis=-1) + found.alternatives
+    np.testing.assert_allclose(summed, found.log_odds, atol=1e-10)
+    scores = np.take_along_axis(model.score(block), np.maximum(products, 0), axis=1).astype(np.float64)
+    known = (products >= 0) & (scores > 0)
+    assert (np.abs(found.log_odds[known] - log_odds(scores[known])) < 1e-6 + 1.2e-7 / (1 - scores[known])).all()
+    assert np.allclose(found.log_odds[(products >= 0) & (scores == 0)], log_odds(EDGE))
+    assert not found.features[~known].any()
+    assert not found.alternatives[~known].any()
+    assert not found.log_odds[products < 0].any()
+    for row in range(0, block.n_customers, 1 + block.n_customers // 5):
+        alone = model.contributions(block.take(np.array([row])), products[[row]])
+        for name in ("log_odds", "base", "features", "alternatives"):
+            assert getattr(alone, name).tobytes() == getattr(found, name)[[row]].tobytes()
+    return found
+
+
+def every_product(block):
+    return np.tile(np.arange(-1, block.n_products), (block.n_customers, 1))
+
+
+class TestContributions:
+    def test_say_what_the_choice_rests_on(self, tasteful):
+        examples, taste, active = tasteful
+        block = block_of(examples)
+        model = fitted(examples, column_share=1.0)
+        found = assert_adds_up(model, block, every_product(block))
+        by_taste, by_activity = found.features[:, 1:3, 0], found.features[:, 1:3, 1]
+        likes = np.eye(2, dtype=bool)[taste]
+        assert (by_taste[likes] > 0.5).all()
+        assert (by_taste[~likes] < -0.5).all()
+        assert (by_activity[active == 1] > 0.3).all()
+        assert (by_activity[active == 0] < -0.3).all()
+        assert len(np.unique(found.base[:, 1])) == 1
+
+    def test_of_both_kinds_are_of_their_own_learners(self):
+        bank = random_bank(n_customers=300)
+        block = bank.kept[-1].block
+        model = fitted(bank, min_rows=5)
+        assert len(model._learners) == 2
+        found = assert_adds_up(model, block, every_product(block))
+        assert found.features[block.kinds == RETAIL].any()
+        assert found.features[block.kinds == CORPORATE].any()
+
+    def test_are_the_same_after_loading(self, tasteful, tmp_path):
+        block = block_of(tasteful[0])
+        model = fitted(tasteful[0], any_rounds=10, choice_rounds=5)
+        model.save(tmp_path)
+        found, again = (m.contributions(block, every_product(block)) for m in (model, Propensity.load(tmp_path)))
+        assert again.features.tobytes() == found.features.tobytes()
+        assert again.log_odds.tobytes() == found.log_odds.tobytes()
+
+    def test_follow_another_fit(self, tasteful):
+        """What explains the first fit must not be kept for the second."""
+        block = block_of(tasteful[0])
+        model = fitted(tasteful[0], any_rounds=3, choice_rounds=2)
+        model.contributions(block, every_product(block))
+        model.fit(examples_of(block.features[::-1].copy(), tasteful[0].kept[0].acquired))
+        assert_adds_up(model, block, every_product(block))
+
+    @pytest.mark.parametrize("products", [(), (1,), (0, 1)])
+    def test_of_little_to_learn_from(self, products):
+        acquired = np.zeros((400, 2), bool)
+        for number, product in enumerate(products):
+            acquired[number::20, product] = True
+        examples = examples_of(np.random.default_rng(5).random((400, 2)), acquired)
+        assert_adds_up(fitted(examples), block_of(examples), every_product(block_of(examples)))
+
+    def test_of_what_is_certain_stop_at_the_edge(self):
+        """Everybody acquires something and there is but one candidate: a probability of 1, which has no log-odds."""
+        acquired = np.zeros((400, 2), bool)
+        acquired[np.arange(400), np.arange(400) % 2] = True
+        examples = examples_of(np.random.default_rng(5).random((400, 2)), acquired)
+        block = replace(block_of(examples), candidates=np.tile([True, False], (400, 1)))
+        model = fitted(examples)
+        assert (model.score(block)[:, 0] > 1 - 2e-6).all()
+        found = assert_adds_up(model, block, np.zeros((400, 1), np.int64))
+        np.testing.assert_allclose(found.log_odds, log_odds(1 - 1e-6), atol=0.07)
+
+    def test_without_features_are_the_base_alone(self):
+        acquired = np.zeros((400, 2), bool)
+        acquired[::20, 1] = acquired[::40, 0] = True
+        examples = examples_of(np.zeros((400, 2)), acquired)
+        found = assert_adds_up(fitted(examples), block_of(examples), every_product(block_of(examples)))
+        assert not found.features.any()
 
 
 class TestSettings:

@@ -79,18 +79,25 @@ class AssociationRules(LiftModel):
     def rules(self) -> tuple[Rule, ...]:
         """Every rule, the largest lift first; ties by the positions of the products held, then of the one acquired."""
         held = [(product,) for product in range(self.n_products)] + [(a, b) for a, b in self._pairs.tolist()]
-        candidates, acquired = self._counts
         found = [
-            Rule(
-                held[antecedent],
-                product,
-                int(acquired[antecedent, product]),
-                float(acquired[antecedent, product] / candidates[antecedent, product]),
-                float(self._lifts[antecedent, product]),
-            )
+            self._rule(held[antecedent], antecedent, product)
             for antecedent, product in np.argwhere(self._are_rules).tolist()
         ]
         return tuple(sorted(found, key=lambda rule: (-rule.lift, rule.held, rule.product)))
+
+    def strongest(self, held: NDArray[np.bool_], product: int) -> Rule | None:
+        """The rule of the largest lift above 1 from products that are `held`, shape (n_products,), to `product`.
+
+        The first of `rules` of which that is so: ties go to the lower positions held. None if there is none.
+        """
+        antecedent, first, second = _strongest(
+            np.ascontiguousarray(held, dtype=np.bool_), product, self._are_rules, self._lifts, self._pair_at
+        )
+        return None if antecedent < 0 else self._rule((first,) if second < 0 else (first, second), antecedent, product)
+
+    def _rule(self, held: tuple[int, ...], antecedent: int, product: int) -> Rule:
+        candidates, acquired = self._counts[:, antecedent, product].tolist()
+        return Rule(held, product, acquired, acquired / candidates, float(self._lifts[antecedent, product]))
 
     def _fit(self, examples: Examples) -> None:
         n = examples.n_products
@@ -167,6 +174,27 @@ def _held(cells, held):  # type: ignore[no-untyped-def]
             held[n_held] = product
             n_held += 1
     return n_held
+
+
+@njit(cache=True, nogil=True)
+def _strongest(cells, product, are_rules, lifts, pair_at):  # type: ignore[no-untyped-def]
+    """Antecedent, and the one or two products of it (-1: no second), of the rule of the largest lift above 1."""
+    held = np.empty(len(cells), np.int64)
+    n_held = _held(cells, held)
+    best, lift = (-1, -1, -1), 1.0
+    for i in range(n_held):
+        if held[i] == product:
+            continue
+        if are_rules[held[i], product] and lifts[held[i], product] > lift:
+            best, lift = (held[i], held[i], -1), lifts[held[i], product]
+        for j in range(i + 1, n_held):
+            pair = pair_at[held[i], held[j]]
+            if pair < 0 or held[j] == product:
+                continue
+            antecedent = len(cells) + pair
+            if are_rules[antecedent, product] and lifts[antecedent, product] > lift:
+                best, lift = (antecedent, held[i], held[j]), lifts[antecedent, product]
+    return best
 
 
 @njit(cache=True, nogil=True)

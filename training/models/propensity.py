@@ -8,22 +8,28 @@ learners: retail and corporate choices have nothing in common.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import log, log1p
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+from numba import njit, prange
 from numpy.typing import NDArray
 from pydantic import Field
 
 from features import CustomerBlock
 from features.contracts import KINDS
 
+from ..calibration import EDGE
+from ..contributions import Contributions
 from ..examples import Examples
 from .encoding import Encoding
 from .protocol import Model, ModelConfig
 from .sparse_choice import SparseChoice
+from .tree_contributions import TreeExplainer
 from .tree_ensemble import ScoringEngine
 
 _EXCLUDED = -30.0  # utility of what is not a candidate: exp(-30) of the others
@@ -31,6 +37,8 @@ _RATE_FLOOR = 1e-6
 _EVENTS_PER_LEAF = 100  # trees that divide fewer acquisitions than that learn them by heart
 _LINEAR_ROWS = 50_000  # customers that the linear part of acquiring anything is fitted on: a few hundred weights
 _LOWEST, _HIGHEST = np.float32(1e-7), np.float32(1 - 1e-6)
+_NEVER = log(EDGE) - log1p(-EDGE)  # log-odds read from a score of 0
+_FEW = 256  # customers: below this, waking the threads costs more than the arithmetic
 
 
 class PropensityConfig(ModelConfig):
@@ -99,6 +107,125 @@ class _Learners:
     linear: SparseChoice | None
     choice: ScoringEngine | None
 
+    def sums(self, features: NDArray[np.float32], config: PropensityConfig) -> _Sums:
+        """What they say of customers with `features`, float32, shape (n_rows, n_features)."""
+        shape = (len(features), len(self.products))
+        log_odds: NDArray[np.float64] = np.zeros(shape[0])
+        if self.any is not None:
+            log_odds = self.any.raw_scores(features, config.threads)[:, 0] + self.any_start
+        if self.any_linear is not None:
+            log_odds = log_odds + config.any_carried * _advantage(self.any_linear, features)
+        return _Sums(
+            self.any is None,
+            log_odds,
+            np.zeros(shape) if self.linear is None else self.linear.utilities(features),
+            np.zeros(shape) if self.choice is None else self.choice.raw_scores(features, config.threads),
+            _log_rates(self.rates),
+            config.choice_carried,
+            self.products,
+        )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What the learners of one kind say of some customers, before it is made a probability.
+
+    Attributes
+    ----------
+    certain : nobody acquires nothing, so P(anything) is 1
+    log_odds : float64, shape (n_rows,); of acquiring anything
+    linear, trees : float64, shape (n_rows, n_alternatives); terms of the utilities
+    log_rates : float64, shape (n_alternatives,); where the utilities start
+    carried : share of `linear` that counts
+    products : int64, shape (n_alternatives,); position of each alternative
+    """
+
+    certain: bool
+    log_odds: NDArray[np.float64]
+    linear: NDArray[np.float64]
+    trees: NDArray[np.float64]
+    log_rates: NDArray[np.float64]
+    carried: float
+    products: NDArray[np.int64]
+
+    def score(self, candidates: NDArray[np.bool_], rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+        """Write P(anything) x P(this | anything) into the `rows` of `scores`, shape as `candidates`."""
+        score = _score_few if len(rows) < _FEW else _score_many
+        score(*self._terms, candidates, rows, scores)
+
+    def explained(
+        self, candidates: NDArray[np.bool_], places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Log-odds and the term `alternatives` of some alternatives; all of shape (n_rows, k), -1: none, 0."""
+        log_odds, alternatives = np.zeros((2, *places.shape))
+        _explain(*self._terms, candidates, places, log_odds, alternatives)
+        return log_odds, alternatives
+
+    @property
+    def _terms(self) -> tuple[Any, ...]:
+        return self.certain, self.log_odds, self.linear, self.trees, self.log_rates, self.carried, self.products
+
+
+@dataclass(frozen=True)
+class _Explainer:
+    """Learners and settings, ready to say what each feature adds.
+
+    Attributes
+    ----------
+    places : int64, shape (n_products + 1,); where each product is among the alternatives; -1: nowhere, as what is at -1
+    base : float64, shape (n_alternatives,); log-odds of acquiring anything plus utility, of the mean customer
+    any_trees, choice_trees : explainers of the learners' boosters
+    """
+
+    learners: _Learners
+    config: PropensityConfig
+    places: NDArray[np.int64]
+    base: NDArray[np.float64]
+    any_trees: TreeExplainer | None
+    choice_trees: TreeExplainer | None
+
+    @classmethod
+    def of(cls, learners: _Learners, config: PropensityConfig, n_products: int) -> _Explainer:
+        places = np.full(n_products + 1, -1, dtype=np.int64)
+        places[learners.products] = np.arange(len(learners.products))
+        base = _log_rates(learners.rates)
+        any_trees, choice_trees = (
+            None if engine is None else TreeExplainer.of(engine) for engine in (learners.any, learners.choice)
+        )
+        if learners.linear is not None:
+            base = base + config.choice_carried * learners.linear.base
+        if choice_trees is not None:
+            base = base + choice_trees.base
+        if any_trees is not None:
+            base = base + (learners.any_start + any_trees.base[0])
+        if learners.any_linear is not None:
+            nothing, something = learners.any_linear.base
+            base = base + config.any_carried * (something - nothing)
+        return cls(learners, config, places, base, any_trees, choice_trees)
+
+    def add(self, features: NDArray[np.float32], places: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+        """Add the contributions to log-odds plus utility of some alternatives.
+
+        Parameters
+        ----------
+        features : float32, shape (n_rows, n_features)
+        places : int64, shape (n_rows, k); -1: none
+        out : float64, shape (n_rows, k, n_features)
+        """
+        learners, config = self.learners, self.config
+        anything = np.zeros((len(features), 1, features.shape[1]))
+        something = np.ones((len(features), 1), dtype=np.int64)
+        if learners.any_linear is not None:
+            learners.any_linear.add_contributions(features, something, config.any_carried, anything)
+            learners.any_linear.add_contributions(features, something - 1, -config.any_carried, anything)
+        if self.any_trees is not None:
+            self.any_trees.add(features, something - 1, 1.0, anything)
+        out += np.where(places[..., None] >= 0, anything, 0.0)
+        if learners.linear is not None:
+            learners.linear.add_contributions(features, places, config.choice_carried, out)
+        if self.choice_trees is not None:
+            self.choice_trees.add(features, places, 1.0, out)
+
 
 class Propensity(Model):
     """Probability of acquisition = P(anything) x P(this | anything)."""
@@ -110,6 +237,63 @@ class Propensity(Model):
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
         self._learners: dict[int, _Learners] = {}
+        self._explainers: dict[int, _Explainer] = {}
+
+    def contributions(self, block: CustomerBlock, products: NDArray[np.int64]) -> Contributions:
+        """Why the scores of some products are what they are.
+
+        ``logit P = t + u_p - log sum_j exp(u_j) - log(1 + exp(t)) - log(1 - P)``, with t the log-odds of acquiring
+        anything and u the utilities of the choice. The first two are sums over features; `alternatives` is the rest,
+        with what the limits of a score cut off, and what keeps a product that is no candidate away. A product that
+        nobody of the customer's kind acquired has a score of 0 whoever asks: its `base` is the log-odds read from that.
+
+        Parameters
+        ----------
+        products : int64, shape (n_customers, k); positions in `block`; -1: nothing
+
+        Returns
+        -------
+        Contributions, each customer's to the last bit its own, over all features of `block`: n_customers x k x
+            n_features numbers, so of many customers ask a few thousand at a time
+        """
+        self._check(block)
+        parts = list(self._by_kind(block))
+        if len(parts) == 1 and len(parts[0][1]) == block.n_customers:
+            return self._contributions_of(parts[0][0], block, products)
+        base = np.where(products >= 0, _NEVER, 0.0)
+        nothing = np.zeros(products.shape)
+        features = np.zeros((*products.shape, block.features.shape[1]))
+        found = Contributions(base.copy(), base, features, {}, nothing.copy(), nothing)
+        for kind, rows in parts:
+            mine = self._contributions_of(kind, block.take(rows), products[rows])
+            for name in ("log_odds", "base", "features", "alternatives"):
+                getattr(found, name)[rows] = getattr(mine, name)
+        return found
+
+    def _contributions_of(self, kind: int, block: CustomerBlock, products: NDArray[np.int64]) -> Contributions:
+        """Those of a block of one kind of customers."""
+        explainer = self._explainers.get(kind)
+        if explainer is None:
+            # kept for the next block: whoever asks at the same time computes the same
+            explainer = self._explainers[kind] = _Explainer.of(self._learners[kind], self.config, self.n_products)
+        places = explainer.places[products]
+        features = np.zeros((*products.shape, block.features.shape[1]))
+        explainer.add(block.features, places, features)
+        sums = self._learners[kind].sums(block.features, self.config)
+        log_odds, alternatives = sums.explained(block.candidates, places)
+        base = explainer.base[places]
+        if not (known := places >= 0).all():
+            never = np.where(products >= 0, _NEVER, 0.0)
+            base, log_odds = np.where(known, base, never), np.where(known, log_odds, never)
+        return Contributions(log_odds, base, features, {}, alternatives, np.zeros(products.shape))
+
+    def _by_kind(self, block: CustomerBlock) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Kinds of which something was learned, each with its rows of the block."""
+        kinds = block.kinds
+        for kind, learners in self._learners.items():
+            rows = np.flatnonzero(kinds == kind)
+            if len(rows) and len(learners.products):
+                yield kind, rows
 
     def _fit(self, examples: Examples) -> None:
         described = examples.states.feature_set.features
@@ -119,7 +303,7 @@ class Propensity(Model):
         )
         dtypes = tuple(feature.dtype for feature in described)
         rows = _Rows.gather(examples, usable, self.config)
-        self._learners = {}
+        self._learners, self._explainers = {}, {}
         for kind in range(len(KINDS)):
             mine = rows.of_kind(kind)
             if len(mine.weights):
@@ -255,27 +439,9 @@ class Propensity(Model):
 
     def _score(self, block: CustomerBlock) -> NDArray[np.float32]:
         scores = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
-        kinds = block.kinds
-        for kind, learners in self._learners.items():
-            rows = np.flatnonzero(kinds == kind)
-            if not len(rows) or not len(learners.products):
-                continue
-            mine = block if len(rows) == block.n_customers else block.take(rows)
-            candidates = mine.candidates[:, learners.products]
-            carried = self.config.choice_carried
-            utilities = _utilities(learners.rates, learners.linear, carried, mine.features, candidates)
-            if learners.choice is not None:
-                utilities = utilities + learners.choice.raw_scores(mine.features, self.config.threads)
-            anything: NDArray[np.float64] = np.ones((len(rows), 1))
-            if learners.any is not None:
-                log_odds = learners.any.raw_scores(mine.features, self.config.threads) + learners.any_start
-                if learners.any_linear is not None:
-                    log_odds = (
-                        log_odds + self.config.any_carried * _advantage(learners.any_linear, mine.features)[:, None]
-                    )
-                anything = 1 / (1 + np.exp(-log_odds))
-            probability = (anything * _softmax(utilities)).astype(np.float32)
-            scores[rows[:, None], learners.products] = np.clip(probability, _LOWEST, _HIGHEST)
+        for kind, rows in self._by_kind(block):
+            mine = block.features if len(rows) == block.n_customers else block.features[rows]
+            self._learners[kind].sums(mine, self.config).score(block.candidates, rows, scores)
         return scores
 
     def _save(self, folder: Path) -> None:
@@ -297,7 +463,7 @@ class Propensity(Model):
                     engine.save(folder / f"{KINDS[kind]}-{role}.txt")
 
     def _load(self, folder: Path) -> None:
-        self._learners = {}
+        self._learners, self._explainers = {}, {}
         for kind, name in enumerate(KINDS):
             if not (folder / f"{name}.npz").is_file():
                 continue
@@ -389,6 +555,76 @@ def _advantage(linear: SparseChoice, features: NDArray[np.float32]) -> NDArray[n
     return utilities[:, 1] - utilities[:, 0]
 
 
-def _softmax(utilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    raised = np.exp(utilities - utilities.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+# not NumPy: its vectorised exponential may differ in the last bit by where in an array a value stands
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _utility(log_rate, carried, linear, trees, is_candidate):  # type: ignore[no-untyped-def]
+    return (log_rate + carried * linear if is_candidate else _EXCLUDED) + trees
+
+
+@njit(cache=True, nogil=True)
+def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, candidates, scores):  # type: ignore[no-untyped-def]
+    """Write into `scores`, of all products; `trees` is used up."""
+    highest = -np.inf
+    for j in range(len(products)):
+        trees[j] = _utility(log_rates[j], carried, linear[j], trees[j], candidates[products[j]])
+        highest = max(highest, trees[j])
+    total = 0.0
+    for j in range(len(products)):
+        trees[j] = np.exp(trees[j] - highest)
+        total += trees[j]
+    anything = 1.0 if certain else 1.0 / (1.0 + np.exp(-log_odds))
+    for j in range(len(products)):
+        scores[products[j]] = min(max(np.float32(anything * (trees[j] / total)), _LOWEST), _HIGHEST)
+
+
+@njit(cache=True, nogil=True)
+def _score_few(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
+    for i in range(len(rows)):
+        _score_row(
+            certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
+            candidates[rows[i]], scores[rows[i]],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _score_many(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
+    for i in prange(len(rows)):
+        _score_row(
+            certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
+            candidates[rows[i]], scores[rows[i]],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _explain(certain, log_odds, linear, trees, log_rates, carried, products, candidates, places, found, rest):  # type: ignore[no-untyped-def]
+    """Write the log-odds of the score of each of `places` into `found`, and the term `alternatives` into `rest`."""
+    utilities = np.empty(len(products))
+    for i in range(len(places)):
+        highest, total = -np.inf, 0.0
+        for j in range(len(products)):
+            is_candidate = candidates[i, products[j]]
+            utilities[j] = _utility(log_rates[j], carried, linear[i, j], trees[i, j], is_candidate)
+            highest = max(highest, utilities[j])
+        for j in range(len(products)):
+            total += np.exp(utilities[j] - highest)
+        t = 0.0 if certain else log_odds[i]
+        # log(sum exp u) + log(1 + exp t), neither ever the exponential of a large number
+        shared = highest + np.log(total)
+        if not certain:
+            shared += max(t, 0.0) + np.log1p(np.exp(-abs(t)))
+        for k in range(places.shape[1]):
+            j = places[i, k]
+            if j < 0:
+                continue
+            logarithm = t + utilities[j] - shared
+            p = np.exp(logarithm)
+            inside = min(max(p, np.float64(_LOWEST)), np.float64(_HIGHEST))
+            odds_against = -np.log1p(-inside)
+            rest[i, k] = odds_against - shared
+            if not candidates[i, products[j]]:
+                rest[i, k] += _EXCLUDED - (log_rates[j] + carried * linear[i, j])
+            if inside != p:
+                rest[i, k] += np.log(inside) - logarithm
+            found[i, k] = np.log(inside) + odds_against

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
@@ -23,6 +23,8 @@ _L2 = 3.0
 _INTERCEPT_L2 = 1.0
 _MEMORY = 10  # pairs that L-BFGS keeps
 _OUT_OF_REACH = np.float32(-30.0)
+_TILE = 128  # rows added up side by side: their utilities stay in the processor's nearest cache
+_FEW = 256  # rows: below this, waking the threads costs more than the arithmetic
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class SparseChoice:
     products : int32, shape (n_weights,); which alternative each weight belongs to
     weights : float64, shape (n_weights,)
     intercepts : float64, shape (n_alternatives,); what is added to the start
+    middle : float64, shape (m,); mean of each column over the rows of the fit
     """
 
     encoding: Encoding
@@ -43,6 +46,7 @@ class SparseChoice:
     products: NDArray[np.int32]
     weights: NDArray[np.float64]
     intercepts: NDArray[np.float64]
+    middle: NDArray[np.float64]
 
     @classmethod
     def fit(
@@ -92,17 +96,48 @@ class SparseChoice:
             product.astype(np.int32),
             weights[used][column, product],
             intercepts,
+            middle[used],
         )
 
     def utilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """What is added to the start, shape (n_rows, n_alternatives)."""
         out = np.empty((len(features), len(self.intercepts)))
         encoding = self.encoding
-        _add_up(
+        add_up = _add_up_few if len(features) < _FEW else _add_up_many
+        add_up(
             np.ascontiguousarray(features), encoding.features, encoding.transforms, encoding.parameters,
             self.offsets, self.products, self.weights, self.intercepts, out,
         )  # fmt: skip
         return out
+
+    @property
+    def base(self) -> NDArray[np.float64]:
+        """Utilities of a row whose every column is its mean, shape (n_alternatives,)."""
+        column = np.repeat(np.arange(len(self.middle)), np.diff(self.offsets))
+        means = np.bincount(self.products, self.weights * self.middle[column], len(self.intercepts))
+        return np.asarray(self.intercepts + means)
+
+    def add_contributions(
+        self, features: NDArray[np.float32], alternatives: NDArray[np.int64], factor: float, out: NDArray[np.float64]
+    ) -> None:
+        """Add `factor` times what each feature contributes to the utilities of some alternatives.
+
+        A column contributes ``weight (z - middle)``: what sets the row apart from the others. Each row's contributions
+        are, to the last bit, its own. Over the features they add up to the utility less `base`.
+
+        Parameters
+        ----------
+        features : float32, shape (n_rows, n_features)
+        alternatives : int64, shape (n_rows, k); -1: none
+        out : float64, shape (n_rows, k, n_features); is added to
+        """
+        encoding = self.encoding
+        contribute = _contribute_few if len(features) < _FEW else _contribute_many
+        contribute(
+            np.ascontiguousarray(features), encoding.features, encoding.transforms, encoding.parameters,
+            self.offsets, self.products, self.weights, self.middle,
+            np.ascontiguousarray(alternatives, dtype=np.int64), factor, out,
+        )  # fmt: skip
 
     def of_columns(self, columns: NDArray[np.int64]) -> SparseChoice:
         """The same choice, reading feature ``columns[i]`` where this one reads i."""
@@ -127,7 +162,7 @@ class SparseChoice:
             return cls(encoding, *(arrays[name] for name in _ARRAYS))
 
 
-_ARRAYS = ("offsets", "products", "weights", "intercepts")
+_ARRAYS = ("offsets", "products", "weights", "intercepts", "middle")
 
 
 class _Problem:
@@ -171,13 +206,84 @@ class _Problem:
         )
 
 
+# a total starts from "+ 0.0": were it -0, adding what is 0 would change its bits and leaving that out would not
+
+
 @njit(cache=True, nogil=True)
-def _add_up(values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
+def _add_up_few(values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
     for row in range(len(values)):
-        out[row] = intercepts
+        out[row] = intercepts + 0.0
         for column in range(len(features)):
             x = values[row, features[column]]
             z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
             if z != 0:
                 for place in range(offsets[column], offsets[column + 1]):
                     out[row, products[place]] += np.float64(z) * weights[place]
+
+
+@njit(cache=True, nogil=True)
+def _add_up_tile(start, values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
+    """Rows from `start`, always as many as a tile has, so that loops over them are unrolled; the last one repeats."""
+    last = len(values) - 1
+    x = np.empty(_TILE, np.float32)
+    z = np.empty(_TILE, np.float64)
+    totals = np.empty((len(intercepts), _TILE), np.float64)
+    for j in range(len(intercepts)):
+        totals[j] = intercepts[j] + 0.0
+    for column in range(len(features)):
+        for row in range(_TILE):
+            x[row] = values[np.uint64(min(start + row, last)), features[column]]
+        transform, a, b = transforms[column], parameters[column, 0], parameters[column, 1]
+        for row in range(_TILE):
+            z[row] = encoded(x[row], transform, a, b)
+        for place in range(offsets[column], offsets[column + 1]):
+            weight, total = weights[place], totals[products[place]]
+            for row in range(_TILE):
+                total[row] += z[row] * weight
+    for row in range(min(_TILE, len(values) - start)):
+        for j in range(len(intercepts)):
+            out[start + row, j] = totals[j, row]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _add_up_many(values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
+    for tile in prange((len(values) + _TILE - 1) // _TILE):
+        _add_up_tile(
+            tile * _TILE, values, features, transforms, parameters, offsets, products, weights, intercepts, out
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _contribute_row(  # type: ignore[no-untyped-def]
+    values, features, transforms, parameters, offsets, products, weights, middle, mine, factor, out
+):
+    for column in range(len(features)):
+        x = values[features[column]]
+        z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
+        apart = factor * (np.float64(z) - middle[column])
+        for place in range(offsets[column], offsets[column + 1]):
+            for k in range(len(mine)):
+                if products[place] == mine[k]:
+                    out[k, features[column]] += apart * weights[place]
+
+
+@njit(cache=True, nogil=True)
+def _contribute_few(  # type: ignore[no-untyped-def]
+    values, features, transforms, parameters, offsets, products, weights, middle, alternatives, factor, out
+):
+    for row in range(len(values)):
+        _contribute_row(
+            values[row], features, transforms, parameters, offsets, products, weights, middle,
+            alternatives[row], factor, out[row],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _contribute_many(  # type: ignore[no-untyped-def]
+    values, features, transforms, parameters, offsets, products, weights, middle, alternatives, factor, out
+):
+    for row in prange(len(values)):
+        _contribute_row(
+            values[row], features, transforms, parameters, offsets, products, weights, middle,
+            alternatives[row], factor, out[row],
+        )  # fmt: skip

@@ -91,13 +91,13 @@ class TreeEnsemble:
         """
         places = np.arange(booster.num_feature()) if columns is None else columns
         try:
-            n_classes, trees = _parsed(booster.model_to_string())
+            n_classes, trees = parsed(booster.model_to_string())
         except (KeyError, ValueError) as error:
             raise NotRepresentable(f"its text is not what LightGBM used to write: {error!r}") from error
         by_class = [trees[k::n_classes] for k in range(n_classes)]
         trees = [tree for mine in by_class for tree in mine]
         readings = np.array([reading for tree in trees for reading in tree.readings], dtype=np.int64)
-        cuts = _rounded_down(np.array([threshold for tree in trees for threshold in tree.thresholds]))
+        cuts = rounded_down(np.array([threshold for tree in trees for threshold in tree.thresholds]))
 
         # one row a distinct cut, by reading and ascending
         distinct, row_of = np.unique(np.stack([readings, cuts], axis=1), axis=0, return_inverse=True)
@@ -105,17 +105,16 @@ class TreeEnsemble:
         bins = (np.arange(len(reading)) - np.searchsorted(reading, reading)) % _MAX_CUTS
         column = np.cumsum(bins == 0) - 1  # a reading of more cuts than a byte counts to takes several
         begins = np.flatnonzero(bins == 0)
-        feature, missing_type, goes_left = reading[begins] >> 3, (reading[begins] >> 1) & 3, reading[begins] & 1
-        missing_as = np.where(missing_type == _NO_MISSING, 0.0, np.where(goes_left == 1, -np.inf, np.nan))
+        feature, missing_as, zero_is_missing = columns_of(reading[begins])
         return cls(
             features=places[feature].astype(np.uint32),
-            missing_as=missing_as.astype(np.float32),
-            zero_is_missing=missing_type == _ZERO_IS_MISSING,
+            missing_as=missing_as,
+            zero_is_missing=zero_is_missing,
             cut_starts=np.append(begins, len(distinct)).astype(np.uint32),
             cuts=distinct[:, 1].astype(np.float32),
-            class_starts=_starts([len(mine) for mine in by_class]),
-            split_starts=_starts([len(tree.masks) for tree in trees]),
-            leaf_starts=_starts([len(tree.leaves) for tree in trees]),
+            class_starts=starts([len(mine) for mine in by_class]),
+            split_starts=starts([len(tree.masks) for tree in trees]),
+            leaf_starts=starts([len(tree.leaves) for tree in trees]),
             split_columns=column[row_of.ravel()].astype(np.uint32),
             split_bins=bins[row_of.ravel()].astype(np.uint8),
             split_masks=np.array([mask for tree in trees for mask in tree.masks], dtype=np.uint64),
@@ -218,16 +217,29 @@ def _check(ensemble: TreeEnsemble, booster: lgb.Booster, columns: NDArray[np.int
         raise NotRepresentable(f"its trees, laid out, score {differ} of {_CHECKED_ROWS} drawn customers differently")
 
 
-class _Tree(NamedTuple):
-    """A tree as LightGBM writes it; a reading is ``feature << 3 | missing_type << 1 | goes_left``."""
+class Tree(NamedTuple):
+    """A tree as LightGBM writes it, splits numbered from the root on.
+
+    Attributes
+    ----------
+    readings : what each split reads, ``feature << 3 | missing_type << 1 | goes_left``
+    thresholds : of each split; what exceeds it goes right
+    masks : of each split; the leaves, from the left, that remain to what goes right
+    leaves : values, from the left
+    children : (left, right) of each split: a split, or below 0 the complement of a leaf's number in `leaf_counts`
+    split_counts, leaf_counts : training rows in each split and leaf; empty where the text does not say
+    """
 
     readings: list[int]
     thresholds: list[float]
     masks: list[int]
     leaves: list[float]
+    children: list[tuple[int, int]]
+    split_counts: list[int]
+    leaf_counts: list[int]
 
 
-def _parsed(model: str) -> tuple[int, list[_Tree]]:
+def parsed(model: str) -> tuple[int, list[Tree]]:
     """Classes, and trees in the order of boosting."""
     head, *sections = model.split("\nTree=")
     lines = head.splitlines()
@@ -245,7 +257,7 @@ def _fields(section: str) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _tree(fields: dict[str, str]) -> _Tree:
+def _tree(fields: dict[str, str]) -> Tree:
     n_leaves = int(fields["num_leaves"])
     if int(fields["num_cat"]):
         raise NotRepresentable("it splits on categories")
@@ -255,7 +267,7 @@ def _tree(fields: dict[str, str]) -> _Tree:
         raise NotRepresentable(f"a tree has {n_leaves} leaves, more than {MAX_LEAVES}")
     values = [float(value) for value in fields["leaf_value"].split()]
     if n_leaves == 1:
-        return _Tree([], [], [], values[:1])
+        return Tree([], [], [], values[:1], [], [], [])
     features, decisions, left, right = (
         [int(value) for value in fields[name].split()]
         for name in ("split_feature", "decision_type", "left_child", "right_child")
@@ -278,17 +290,31 @@ def _tree(fields: dict[str, str]) -> _Tree:
         for feature, decision in zip(features, decisions, strict=True)
     ]
     thresholds = [float(value) for value in fields["threshold"].split()]
-    return _Tree(readings, thresholds, masks, [values[leaf] for leaf in order])
+    split_counts, leaf_counts = (
+        [int(value) for value in fields.get(name, "").split()] for name in ("internal_count", "leaf_count")
+    )
+    children = list(zip(left, right, strict=True))
+    return Tree(readings, thresholds, masks, [values[leaf] for leaf in order], children, split_counts, leaf_counts)
 
 
-def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+def columns_of(
+    readings: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """Of each reading: the feature, what stands in for a missing value, and whether 0 is missing."""
+    feature, missing_type, goes_left = readings >> 3, (readings >> 1) & 3, readings & 1
+    missing_as = np.where(missing_type == _NO_MISSING, 0.0, np.where(goes_left == 1, -np.inf, np.nan))
+    return feature, missing_as.astype(np.float32), missing_type == _ZERO_IS_MISSING
+
+
+def rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """The highest float32 not above each threshold: a float32 exceeds both or neither."""
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
-def _starts(lengths: list[int]) -> NDArray[np.uint32]:
+def starts(lengths: list[int]) -> NDArray[np.uint32]:
+    """Where each of some lists begins when they stand one after the other, and where the last ends."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.uint32)
 
 
@@ -303,7 +329,8 @@ def _lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
+def read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
+    """A value as a split sees it."""
     if abs(value) <= _NEXT_TO_ZERO:
         value = np.float32(0)
     if value != value or (zero_is_missing and value == 0):
@@ -321,7 +348,7 @@ def _score_few(features, columns, class_starts, splits, leaf_starts, leaves, sco
     bins = np.empty(len(sources), np.int64)
     for row in range(len(features)):
         for column in range(len(sources)):
-            value = _read(features[row, sources[column]], missing_as[column], zero_is_missing[column])
+            value = read(features[row, sources[column]], missing_as[column], zero_is_missing[column])
             exceeded = np.uint32(0)
             for cut in range(cut_starts[column], cut_starts[column + 1]):
                 exceeded += np.uint32(not (value <= cuts[cut]))
@@ -355,7 +382,7 @@ def _score_tile(start, features, columns, class_starts, splits, leaf_starts, lea
             values[row] = features[np.uint64(min(start + row, last)), sources[column]]
         missing, zero = missing_as[column], zero_is_missing[column]
         for row in range(_TILE):
-            values[row] = _read(values[row], missing, zero)
+            values[row] = read(values[row], missing, zero)
             exceeded[row] = 0
         for cut in range(cut_starts[column], cut_starts[column + 1]):
             threshold = cuts[cut]

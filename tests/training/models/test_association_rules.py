@@ -130,6 +130,37 @@ class TestRules:
             )
 
 
+class TestStrongest:
+    @settings(deadline=None, max_examples=30)
+    @given(seed=st.integers(0, 1_000), held=st.sets(st.integers(0, 4)), product=st.integers(0, 4))
+    def test_is_the_first_rule_above_1_whose_products_are_held(self, seed, held, product):
+        model = fitted(random_bank(seed, n_customers=60, n_products=5, n_periods=2), min_support=2)
+        fits = [
+            rule
+            for rule in model.rules()
+            if rule.product == product and held.issuperset(rule.held) and product not in rule.held and rule.lift > 1
+        ]
+        found = model.strongest(np.isin(np.arange(5), list(held)), product)
+        assert found == (fits[0] if fits else None)
+
+    def test_of_two_alike_is_that_of_the_lower_product(self):
+        """A and B are held by as many customers, of whom as many take C."""
+        model = fitted(bank((100, [A], {C: 30}), (100, [B], {C: 30}), (300, [], {C: 10})), min_support=5)
+        assert rule(model, (A,), C).lift == rule(model, (B,), C).lift > 1
+        assert model.strongest(np.array([True, True, False]), C) == rule(model, (A,), C)
+        assert model.strongest(np.array([False, True, False]), C) == rule(model, (B,), C)
+
+    def test_is_none_where_holders_take_it_less_often(self):
+        model = fitted(bank((200, [A], {}), (800, [], {C: 100})))
+        assert rule(model, (A,), C).lift < 1
+        assert model.strongest(np.array([True, False, False]), C) is None
+
+    def test_does_not_start_from_the_product_itself(self):
+        model = fitted(bank((100, [A], {C: 30}), (300, [], {C: 10})), min_support=5)
+        model._are_rules[C, C], model._lifts[C, C] = True, 9.0
+        assert model.strongest(np.array([False, False, True]), C) is None
+
+
 def odds(probabilities):
     return probabilities / (1 - probabilities)
 

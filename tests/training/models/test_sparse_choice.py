@@ -76,6 +76,42 @@ def test_utilities_are_the_sum_of_encoded_features_times_weights(known) -> None:
     np.testing.assert_allclose(fitted.utilities(features[:50]), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows", [1, 255, 256, 5000])
+def test_alone_or_in_a_block_of_any_size_the_bits_are_the_same(known, rows) -> None:
+    fitted, features, *_ = known
+    whole = fitted.utilities(features)
+    assert fitted.utilities(features[:rows]).tobytes() == whole[:rows].tobytes()
+    asked = np.random.default_rng(0).integers(-1, 3, (5000, 2))
+    out = np.zeros((5000, 2, 4))
+    fitted.add_contributions(features[:5000], asked, 0.7, out)
+    part = np.zeros((rows, 2, 4))
+    fitted.add_contributions(features[:rows], asked[:rows], 0.7, part)
+    assert part.tobytes() == out[:rows].tobytes()
+
+
+def test_contributions_are_what_sets_a_row_apart_and_add_up(known) -> None:
+    fitted, features, *_ = known
+    dense = np.zeros((len(fitted.encoding.features), 3))
+    for column in range(len(dense)):
+        for place in range(fitted.offsets[column], fitted.offsets[column + 1]):
+            dense[column, fitted.products[place]] += fitted.weights[place]
+    encoded = fitted.encoding.encode(features).astype(np.float64)
+    np.testing.assert_allclose(fitted.middle, encoded.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(fitted.base, fitted.utilities(features).mean(axis=0), atol=1e-5)
+
+    asked = np.tile([2, -1, 1], (50, 1))
+    out = np.full((50, 3, 4), 0.25)
+    fitted.add_contributions(features[:50], asked, 2.0, out)
+    assert (out[:, 1] == 0.25).all()
+    for place, product in ((0, 2), (2, 1)):
+        expected = np.zeros((50, 4))
+        for column, feature in enumerate(fitted.encoding.features):
+            expected[:, feature] += dense[column, product] * (encoded[:50, column] - fitted.middle[column])
+        np.testing.assert_allclose(out[:, place] - 0.25, 2 * expected, atol=1e-12)
+        summed = fitted.base[product] + expected.sum(axis=1)
+        np.testing.assert_allclose(summed, fitted.utilities(features[:50])[:, product], atol=1e-12)
+
+
 def test_the_gradient_is_that_of_the_value() -> None:
     features = facts(60, seed=3)
     rng = np.random.default_rng(4)
@@ -122,6 +158,7 @@ def test_two_fits_agree_bit_for_bit_and_a_loaded_one_with_both(known, tmp_path) 
     )
     first.save(tmp_path / "choice.npz")
     loaded = SparseChoice.load(tmp_path / "choice.npz")
+    assert loaded.middle.tobytes() == first.middle.tobytes()
     expected = first.utilities(features).tobytes()
     assert second.utilities(features).tobytes() == expected
     assert loaded.utilities(features).tobytes() == expected

@@ -1,0 +1,397 @@
+"""What each feature adds to the raw score of boosted trees: Shapley values (Lundberg, Erion and Lee 2018, TreeSHAP).
+
+The game of a tree: knowing the features S, a leaf is reached with probability ``prod_{i in S} o_i prod_{i not in S}
+z_i``, with o_i 1 where the customer goes the leaf's way at all splits on feature i, and z_i the share of training rows
+that did (the path-dependent form, that of LightGBM's ``predict(pred_contrib=True)``). Such a product has its Shapley
+values in closed form, an integral of its multilinear extension along the diagonal (Owen 1972):
+
+    phi_i = leaf (o_i - z_i) integral_0^1 prod_{j != i} (z_j + (o_j - z_j) t) dt
+
+a polynomial of degree d - 1 for d features on the way to the leaf, integrated exactly by ``(d + 1) // 2`` nodes of
+Gauss and Legendre; nothing is divided, so nothing is lost to rounding. Which of few features are followed has few
+answers, so most leaves are looked up. A class is explained by its own trees: LightGBM computes all classes,
+milliseconds where an answer may take microseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple, Self
+
+import lightgbm as lgb
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from features.errors import BadInput
+
+from .tree_ensemble import (
+    MAX_LEAVES,
+    NotRepresentable,
+    ScoringEngine,
+    Tree,
+    columns_of,
+    parsed,
+    read,
+    rounded_down,
+    starts,
+)
+
+_LANES = 4  # nodes at which a leaf's integrand is computed side by side
+_MOST_TABULATED = 8  # steps to a leaf up to which the 2**n sets of them may be worked out beforehand
+_TABLE_VALUES = 1 << 20  # 8 MiB
+_FEW = 16  # customers: below this, one thread is done before others wake
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TreeContributions:
+    """The trees of a booster, laid out for explaining single classes.
+
+    A step is a distinct feature on the way to a leaf: several splits may ask for it.
+
+    Attributes
+    ----------
+    base : float64, shape (n_classes,); mean raw score of the training rows: of each leaf by its share of them
+    class_starts : uint32, shape (n_classes + 1,); where the trees of each class begin
+    split_starts, leaf_starts : uint32, shape (n_trees + 1,); where the splits and the leaves of each tree begin
+    split_features : uint32, shape (n_splits,); the feature each split reads
+    split_missing_as : float32, shape (n_splits,); read in place of a missing value
+    split_zero_is_missing : bool, shape (n_splits,)
+    split_cuts : float32, shape (n_splits,); what exceeds it goes right
+    leaves : float64, shape (n_leaves,); values
+    step_starts : uint32, shape (n_leaves + 1,); where the steps of each leaf begin
+    step_features : uint32, shape (n_steps,)
+    step_covers : float64, shape (n_steps,); z, product of the shares of training rows that went on towards the leaf
+    step_splits : uint64, shape (n_steps,); bit s: split s of the tree asks for this feature on the way to the leaf
+    step_rights : uint64, shape (n_steps,); bit s: and the leaf lies on its right
+    table_starts : int64, shape (n_leaves + 1,); where the table of each leaf begins, empty where there are many steps
+    table : float64; what each step contributes, step by step, for each set of steps that are followed: bit i, step i
+    """
+
+    base: NDArray[np.float64]
+    class_starts: NDArray[np.uint32]
+    split_starts: NDArray[np.uint32]
+    leaf_starts: NDArray[np.uint32]
+    split_features: NDArray[np.uint32]
+    split_missing_as: NDArray[np.float32]
+    split_zero_is_missing: NDArray[np.bool_]
+    split_cuts: NDArray[np.float32]
+    leaves: NDArray[np.float64]
+    step_starts: NDArray[np.uint32]
+    step_features: NDArray[np.uint32]
+    step_covers: NDArray[np.float64]
+    step_splits: NDArray[np.uint64]
+    step_rights: NDArray[np.uint64]
+    table_starts: NDArray[np.int64]
+    table: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, booster: lgb.Booster, columns: NDArray[np.int64] | None = None) -> Self:
+        """Lay out the trees of `booster`.
+
+        Parameters
+        ----------
+        columns : int64, shape (booster.num_feature(),); where its features stand among those to be explained; by
+            default all of them, in order
+
+        Raises
+        ------
+        NotRepresentable : when `TreeEnsemble.of` would, or the text does not say how many training rows went where
+        """
+        places = np.arange(booster.num_feature()) if columns is None else columns
+        try:
+            n_classes, trees = parsed(booster.model_to_string())
+        except (KeyError, ValueError) as error:
+            raise NotRepresentable(f"its text is not what LightGBM used to write: {error!r}") from error
+        by_class = [trees[k::n_classes] for k in range(n_classes)]
+        trees = [tree for mine in by_class for tree in mine]
+        ways_of = [_ways(tree) for tree in trees]
+        ways = [way for mine in ways_of for way in mine]
+        steps = [step for way in ways for step in way]
+        means = np.array([_mean(*each) for each in zip(trees, ways_of, strict=True)])
+        of_class = np.repeat(np.arange(n_classes), [len(mine) for mine in by_class])
+        feature, missing_as, zero_is_missing = columns_of(
+            np.array([reading for tree in trees for reading in tree.readings], dtype=np.int64)
+        )
+        leaves = np.array([leaf for tree in trees for leaf in tree.leaves], dtype=np.float64)
+        step_starts = starts([len(way) for way in ways])
+        step_covers = np.array([step.cover for step in steps], dtype=np.float64)
+        table_starts, table = _table_of(leaves, step_starts, step_covers)
+        return cls(
+            base=np.bincount(of_class, weights=means, minlength=n_classes).astype(np.float64),
+            class_starts=starts([len(mine) for mine in by_class]),
+            split_starts=starts([len(tree.readings) for tree in trees]),
+            leaf_starts=starts([len(tree.leaves) for tree in trees]),
+            split_features=places[feature].astype(np.uint32),
+            split_missing_as=missing_as,
+            split_zero_is_missing=zero_is_missing,
+            split_cuts=rounded_down(np.array([threshold for tree in trees for threshold in tree.thresholds])),
+            leaves=leaves,
+            step_starts=step_starts,
+            step_features=places[np.array([step.feature for step in steps], dtype=np.int64)].astype(np.uint32),
+            step_covers=step_covers,
+            step_splits=np.array([step.splits for step in steps], dtype=np.uint64),
+            step_rights=np.array([step.rights for step in steps], dtype=np.uint64),
+            table_starts=table_starts,
+            table=table,
+        )
+
+    def add(
+        self, features: NDArray[np.float32], classes: NDArray[np.int64], factor: float, out: NDArray[np.float64]
+    ) -> None:
+        """Add `factor` times what each feature contributes to the raw scores of some classes.
+
+        Each row's contributions are, to the last bit, its own. Over the features they add up to the raw score less
+        `base`.
+
+        Parameters
+        ----------
+        features : float32, shape (n_customers, n_features); NaN: missing
+        classes : int64, shape (n_customers, k); -1: none
+        out : float64, shape (n_customers, k, n_features); is added to
+
+        Raises
+        ------
+        BadInput : when a feature that the trees read is not among the columns
+        """
+        highest = int(self.split_features.max(initial=0))
+        if features.ndim != 2 or features.shape[1] <= highest:
+            raise BadInput(f"features {features.shape} cannot be explained: the trees read columns 0 to {highest}")
+        explain = _explain_few if len(features) < _FEW else _explain_many
+        splits = (self.split_starts, self.split_features, self.split_missing_as, self.split_zero_is_missing)
+        steps = (self.step_starts, self.step_features, self.step_covers, self.step_splits, self.step_rights)
+        explain(
+            np.ascontiguousarray(features, dtype=np.float32), np.ascontiguousarray(classes, dtype=np.int64), factor,
+            self.class_starts, (*splits, self.split_cuts), self.leaf_starts, self.leaves, steps,
+            (self.table_starts, self.table), *_RULES, out,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TreeExplainer:
+    """The booster of a scoring engine, explained by its laid out trees, or by LightGBM where they cannot be.
+
+    Attributes
+    ----------
+    booster : what was fitted
+    columns : int64, shape (booster.num_feature(),); where its features stand among those to be explained
+    trees : none: LightGBM explains, but for leaves that are linear models, which it refuses
+    base : float64, shape (n_classes,); what the contributions are added to
+    """
+
+    booster: lgb.Booster
+    columns: NDArray[np.int64]
+    trees: TreeContributions | None
+    base: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, engine: ScoringEngine) -> Self:
+        """Lay the trees out, if `engine` could; a warning says when LightGBM has to explain."""
+        booster, columns = engine.booster, engine.columns
+        trees = None
+        if engine.ensemble is not None:
+            try:
+                trees = TreeContributions.of(booster, columns)
+            except NotRepresentable as reason:
+                _log.warning("a booster of %d trees is explained by LightGBM, slowly: %s", booster.num_trees(), reason)
+        if trees is not None:
+            return cls(booster, columns, trees, trees.base)
+        nobody = np.zeros((1, booster.num_feature()), dtype=np.float32)
+        return cls(booster, columns, None, _by_lightgbm(booster, nobody)[0, :, -1])
+
+    def add(
+        self, features: NDArray[np.float32], classes: NDArray[np.int64], factor: float, out: NDArray[np.float64]
+    ) -> None:
+        """As `TreeContributions.add`."""
+        if self.trees is not None:
+            self.trees.add(features, classes, factor, out)
+            return
+        all_classes = _by_lightgbm(self.booster, features[:, self.columns])[:, :, :-1]
+        asked = classes >= 0
+        mine = np.take_along_axis(all_classes, np.maximum(classes, 0)[:, :, None], axis=1)
+        out[:, :, self.columns] += np.where(asked[:, :, None], factor * mine, 0.0)
+
+
+def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Shape (n_customers, n_classes, n_features + 1); the last column is the base."""
+    found = booster.predict(features, pred_contrib=True, num_threads=1)
+    return np.asarray(found, dtype=np.float64).reshape(len(features), -1, booster.num_feature() + 1)
+
+
+class _Step(NamedTuple):
+    """A distinct feature on the way to a leaf; the attributes are those of `TreeContributions`."""
+
+    feature: int
+    cover: float
+    splits: int
+    rights: int
+
+
+_Way = tuple[_Step, ...]  # to a leaf, in the order in which the features are met
+
+
+def _ways(tree: Tree) -> list[_Way]:
+    """To each leaf, from the left."""
+    if not tree.readings:
+        return [()]
+    if len(tree.split_counts) != len(tree.readings) or len(tree.leaf_counts) != len(tree.leaves):
+        raise NotRepresentable("it does not say how many training rows went where")
+    if min(tree.split_counts) == 0:
+        raise NotRepresentable("no training row came to one of its splits")
+    ways: list[_Way] = []
+
+    def walk(node: int, way: _Way) -> None:
+        if node < 0:
+            ways.append(way)
+            return
+        for side, child in enumerate(tree.children[node]):
+            count = tree.split_counts[child] if child >= 0 else tree.leaf_counts[~child]
+            walk(
+                child,
+                _with(way, _Step(tree.readings[node] >> 3, count / tree.split_counts[node], 1 << node, side << node)),
+            )
+
+    walk(0, ())
+    return ways
+
+
+def _with(way: _Way, step: _Step) -> _Way:
+    """`way` and one more split, which joins the step of its feature if there is one."""
+    for place, other in enumerate(way):
+        if other.feature == step.feature:
+            both = _Step(step.feature, other.cover * step.cover, other.splits | step.splits, other.rights | step.rights)
+            return (*way[:place], both, *way[place + 1 :])
+    return (*way, step)
+
+
+def _mean(tree: Tree, ways: list[_Way]) -> float:
+    """Of the leaves, by the training rows in each."""
+    return sum(leaf * prod(step.cover for step in way) for leaf, way in zip(tree.leaves, ways, strict=True))
+
+
+def _table_of(
+    leaves: NDArray[np.float64], step_starts: NDArray[np.uint32], covers: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`table_starts` and `table` of `TreeContributions`."""
+    n_steps = np.diff(step_starts.astype(np.int64))
+    lengths = n_steps << np.minimum(n_steps, _MOST_TABULATED)
+    # the leaves of the fewest steps, as long as there is room
+    room = np.cumsum(np.bincount(n_steps, weights=lengths)) <= _TABLE_VALUES
+    lengths[(n_steps > _MOST_TABULATED) | ~room[n_steps]] = 0
+    table_starts = np.append(0, np.cumsum(lengths)).astype(np.int64)
+    table = np.empty(table_starts[-1])
+    _tabulate(leaves, step_starts, covers, table_starts, *_RULES, table)
+    return table_starts, table
+
+
+def _rules(most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights of Gauss-Legendre rules on [0, 1], shape (most + 1, `_LANES` groups of them).
+
+    Row n is the rule of n nodes, or of as many more as fill the last group: that integrates as well, and costs nothing.
+    """
+    nodes, weights = np.zeros((2, most + 1, most))
+    for n in range(1, most + 1):
+        filled = -(-n // _LANES) * _LANES
+        at, weight = np.polynomial.legendre.leggauss(filled)
+        nodes[n, :filled], weights[n, :filled] = (1 + at) / 2, weight / 2
+    return nodes, weights
+
+
+_RULES = _rules(MAX_LEAVES // 2)  # a tree of 64 leaves asks for 63 features at most on the way to one
+
+
+@njit(cache=True, nogil=True)
+def _leaf_contributions(leaf, covers, pattern, nodes, weights, below, out):  # type: ignore[no-untyped-def]
+    """Write what each step of one leaf contributes, shape (n,); bit i of `pattern`: step i is followed."""
+    n = len(covers)
+    rule = (n + 1) // 2
+    for i in range(n):
+        out[i] = 0.0
+    for group in range(0, rule, _LANES):
+        # side by side and spelt out: an array of lanes would go through memory at every step
+        t0, t1, t2, t3 = nodes[rule, group : group + 4]
+        p0, p1, p2, p3 = weights[rule, group : group + 4]
+        for i in range(n):
+            z = covers[i]
+            rise = np.float64((pattern >> np.uint64(i)) & np.uint64(1)) - z
+            below[i, 0], below[i, 1], below[i, 2], below[i, 3] = p0, p1, p2, p3
+            p0, p1, p2, p3 = p0 * (z + rise * t0), p1 * (z + rise * t1), p2 * (z + rise * t2), p3 * (z + rise * t3)
+        p0 = p1 = p2 = p3 = 1.0
+        for i in range(n - 1, -1, -1):
+            z = covers[i]
+            rise = np.float64((pattern >> np.uint64(i)) & np.uint64(1)) - z
+            out[i] += (below[i, 0] * p0 + below[i, 1] * p1) + (below[i, 2] * p2 + below[i, 3] * p3)
+            p0, p1, p2, p3 = p0 * (z + rise * t0), p1 * (z + rise * t1), p2 * (z + rise * t2), p3 * (z + rise * t3)
+    for i in range(n):
+        out[i] *= leaf * (np.float64((pattern >> np.uint64(i)) & np.uint64(1)) - covers[i])
+
+
+@njit(cache=True, nogil=True)
+def _tabulate(leaves, step_starts, covers, table_starts, nodes, weights, table):  # type: ignore[no-untyped-def]
+    below = np.empty((_MOST_TABULATED, _LANES), np.float64)
+    for leaf in range(len(leaves)):
+        mine = covers[step_starts[leaf] : step_starts[leaf + 1]]
+        n = len(mine)
+        for pattern in range((table_starts[leaf + 1] - table_starts[leaf]) // max(n, 1)):
+            begin = table_starts[leaf] + pattern * n
+            out = table[begin : begin + n]
+            _leaf_contributions(leaves[leaf], mine, np.uint64(pattern), nodes, weights, below, out)
+
+
+@njit(cache=True, nogil=True)
+def _explain_row(values, mine, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
+    """Add to `out`, shape (k, n_features), for the classes `mine`, shape (k,), of one customer."""
+    split_starts, split_features, missing_as, zero_is_missing, cuts = splits
+    step_starts, step_features, covers, step_splits, step_rights = steps
+    table_starts, tabulated = table
+    below = np.empty((MAX_LEAVES, _LANES), np.float64)
+    found = np.empty(MAX_LEAVES, np.float64)
+    for place in range(len(mine)):
+        k = mine[place]
+        if k < 0:
+            continue
+        for tree in range(class_starts[k], class_starts[k + 1]):
+            rights = np.uint64(0)
+            first = split_starts[tree]
+            for split in range(first, split_starts[tree + 1]):
+                value = read(values[split_features[split]], missing_as[split], zero_is_missing[split])
+                # "not (value <= cut)": a NaN that stands for a missing value goes right
+                rights |= np.uint64(not (value <= cuts[split])) << np.uint64(split - first)
+            for leaf in range(leaf_starts[tree], leaf_starts[tree + 1]):
+                start = np.uint64(step_starts[leaf])
+                n = np.uint64(step_starts[leaf + 1]) - start
+                pattern = np.uint64(0)
+                for i in range(n):
+                    step = start + np.uint64(i)
+                    pattern |= np.uint64((rights & step_splits[step]) == step_rights[step]) << np.uint64(i)
+                if table_starts[leaf + 1] > table_starts[leaf]:
+                    begin = np.uint64(table_starts[leaf]) + pattern * n
+                    for i in range(n):
+                        out[place, step_features[start + np.uint64(i)]] += factor * tabulated[begin + np.uint64(i)]
+                else:
+                    end = start + n
+                    _leaf_contributions(leaves[leaf], covers[start:end], pattern, nodes, weights, below, found)
+                    for i in range(n):
+                        out[place, step_features[start + np.uint64(i)]] += factor * found[i]
+
+
+@njit(cache=True, nogil=True)
+def _explain_few(features, classes, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+    for row in range(len(features)):
+        _explain_row(
+            features[row], classes[row], factor, class_starts, splits, leaf_starts, leaves, steps, table,
+            nodes, weights, out[row],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _explain_many(features, classes, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+    for row in prange(len(features)):
+        _explain_row(
+            features[row], classes[row], factor, class_starts, splits, leaf_starts, leaves, steps, table,
+            nodes, weights, out[row],
+        )  # fmt: skip
