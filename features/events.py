@@ -18,7 +18,7 @@ NEVER = np.iinfo(np.int32).max
 
 @dataclass(frozen=True)
 class EventLog:
-    """A CSR list of events, customers by events, oldest first within a customer (maturities: the first to mature first).
+    """A CSR list of events, customers by events, oldest first within a customer; what matures, by when it does.
 
     Attributes
     ----------

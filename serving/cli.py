@@ -14,6 +14,10 @@ from features.errors import NextProductError
 from training.cli import app as training_commands
 from training.cli import tracking_uri
 
+from .command_options import AsJson, ChannelOption, Language, LimitOption, limit_of, print_json
+from .policy_cli import app as policy_commands
+from .policy_reports_cli import app as policy_reports
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -30,34 +34,70 @@ start = typer.Typer()
 suggestions = typer.Typer()
 
 
+Customer = Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="As in the customers table.")]
+ClientAsked = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PRODUCT_ID",
+        help="The client asked for this product: other suitability rules hold than when we recommend. Repeatable.",
+    ),
+]
+
+
 @suggestions.command(rich_help_panel="Suggestions")
 def recommend(
     workspace: WorkspaceArgument,
-    customer_id: Annotated[str, typer.Argument(help="As in the customers table.")],
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Suggestions at most. Default: from the configuration.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")] = False,
+    customer_id: Customer,
+    limit: LimitOption = None,
+    channel: ChannelOption = None,
+    client_asked: ClientAsked = None,
+    language: Annotated[Language, typer.Option(help="Of the reasons.")] = "en",
+    as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:
-    """Suggest products for one customer."""
-    from features.config import config_path, read_section
-
-    from .config import ServingConfig
+    """Suggest products for one customer: what the policy allows, best first, each with the reasons to say aloud."""
     from .recommender import Recommender
     from .summary import suggestions_table
 
-    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
     recommender = Recommender.open(workspace, tracking_uri())
-    recommendation = recommender.recommend(customer_id, limit or settings.default_limit)
+    recommendation = recommender.recommend(
+        customer_id, limit_of(limit, workspace, config), channel=channel, asked=client_asked or ()
+    )
     if as_json:
-        import orjson
-
-        typer.echo(orjson.dumps(recommendation.to_dict(), option=orjson.OPT_INDENT_2).decode())
+        print_json(recommendation.to_dict(language))
         return
     from features.progress import report_console
 
-    report_console().print(suggestions_table([recommendation]))
+    report_console().print(suggestions_table([recommendation], language))
+
+
+@suggestions.command("why-not", rich_help_panel="Suggestions")
+def why_not(
+    workspace: WorkspaceArgument,
+    customer_id: Customer,
+    product_id: Annotated[str, typer.Argument(metavar="PRODUCT_ID", help="As in the products table.")],
+    limit: LimitOption = None,
+    channel: ChannelOption = None,
+    client_asked: ClientAsked = None,
+    as_json: AsJson = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say why a product is not suggested to a customer: the layer, the rule and the figures that exclude it, or how
+    far it is behind the last one suggested."""
+    from .recommender import Recommender
+
+    recommender = Recommender.open(workspace, tracking_uri())
+    found = recommender.why_not(
+        customer_id, product_id, limit_of(limit, workspace, config), channel=channel, asked=client_asked or ()
+    )
+    if as_json:
+        print_json(vars(found))
+    elif found.layer is None:
+        typer.echo(f"{product_id}: {found.detail}")
+    else:
+        typer.echo(f"{product_id}: {found.layer}, {found.reason}\nrule: {found.rule}\n{found.detail}")
+        if len(found.reasons) > 1:
+            typer.echo(f"also: {', '.join(found.reasons[1:])}")
 
 
 @suggestions.command(rich_help_panel="Suggestions")
@@ -66,8 +106,10 @@ def campaign(
     products: Annotated[str, typer.Option(help="Product ids, separated by commas.")],
     size: Annotated[int, typer.Option(help="Customers on the list.")],
     out: Annotated[Path, typer.Option(help="File to write: .csv (opens in Excel, Chinese text included) or .parquet.")],
+    channel: ChannelOption = None,
 ) -> None:
-    """Write a campaign target list: the customers most likely to acquire one of some products, one offer each."""
+    """Write a campaign target list: of the customers to whom the policy allows an offer of some products, those of
+    highest priority, one offer each."""
     from features.progress import console, progress_bar
 
     from .campaigns import check_path, target_list, write_list
@@ -77,11 +119,11 @@ def campaign(
     recommender = Recommender.open(workspace, tracking_uri())
     product_ids = [product.strip() for product in products.split(",") if product.strip()]
     with progress_bar() as progress:
-        frame = target_list(recommender, product_ids, size, progress)
+        frame = target_list(recommender, product_ids, size, channel=channel, progress=progress)
     write_list(frame, out)
     console.print(f"{len(frame):,} customers in {out}.")
     if len(frame) < size:
-        console.print(f"[yellow]Only {len(frame):,} customers are candidates for these products.[/]")
+        console.print(f"[yellow]Only {len(frame):,} customers may be offered these products.[/]")
 
 
 @suggestions.command(rich_help_panel="Suggestions")
@@ -129,6 +171,8 @@ def demo(
 
 for commands in (start, features_commands, training_commands, suggestions):
     app.add_typer(commands)
+policy_commands.add_typer(policy_reports)
+app.add_typer(policy_commands, rich_help_panel="Suggestions")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The demonstration: a synthetic bank from its tables to served suggestions, in one go."""
+"""The demonstration: a synthetic bank from its tables to served suggestions under a policy, in one go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.panel import Panel
+from rich.table import Table
 
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.config import read_section
@@ -15,11 +16,17 @@ from features.sources.synthetic import SyntheticBank, generate
 from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
 from .config import ServingConfig
-from .recommender import Recommendation, Recommender
+from .decisions.policy_file import POLICY_FILE, demonstration_policy_path, policy_path
+from .decisions.policy_use import use_policy
+from .decisions.reason_codes import REASONS_OF
+from .recommendation import Recommendation
+from .recommender import Recommender
+from .simulation import simulate
 from .summary import suggestions_table
 
 BANK = "bank"
 SAMPLES = 5
+SUGGESTED = 3
 
 
 def run_demo(
@@ -35,6 +42,7 @@ def run_demo(
     """Do every job in turn and say what came of it."""
     console = report_console()
     serving = read_section(config, "serving", ServingConfig)
+    own_tables = tables is not None
     with progress_bar() as progress:
         if tables is None:
             bank = SyntheticBank(retail=customers, corporate=max(customers // 20, 20))
@@ -53,10 +61,13 @@ def run_demo(
             tracking_uri=tracking_uri,
             progress=progress,
         )
+    if not own_tables and not (workspace / POLICY_FILE).is_file():
+        use_policy(demonstration_policy_path(), workspace)
     console.print(_what_was_built(outcome, tables, workspace, trained.selected, trained.version.number))
     console.print(report.render())
     recommender = Recommender.open(workspace, tracking_uri)
-    samples = [recommender.recommend(customer_id, 3) for customer_id in _sample_ids(recommender)]
+    console.print(_what_is_excluded(recommender))
+    samples = [recommender.recommend(customer_id, SUGGESTED) for customer_id in _sample_ids(recommender)]
     console.print(suggestions_table(samples))
     settings = serving.model_copy(update={"port": port or serving.port})
     console.print(_what_next(workspace, settings, samples, serve))
@@ -80,6 +91,24 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
     )
 
 
+def _what_is_excluded(recommender: Recommender) -> Table:
+    """What each layer of the policy excludes first, over all customers and products."""
+    policy = recommender.compiled_for(recommender.policy.policy)
+    score = recommender.score_for(recommender.policy.policy)
+    (found,) = simulate(score, [policy], recommender.context(), limit=SUGGESTED)
+    pairs = found.customers * len(found.product_ids)
+    table = Table(title=f"What the policy {found.policy} does, of {pairs:,} pairs of customer and product")
+    table.add_column("layer")
+    table.add_column("excluded first", justify="right")
+    table.add_column("reasons")
+    by_reason = found.reasons.sum(axis=0)
+    for layer, reasons in REASONS_OF.items():
+        said = ", ".join(f"{reason.name} {by_reason[reason]:,}" for reason in reasons if by_reason[reason])
+        table.add_row(layer.value, f"{found.excluded_by_layer[layer]:,}", said)
+    table.add_row("offered", f"{found.offers.sum():,}", f"the best {SUGGESTED} of each customer, at most")
+    return table
+
+
 def _what_next(workspace: Path, settings: ServingConfig, samples: list[Recommendation], serve: bool) -> Panel:
     customer_id = samples[0].customer_id
     suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
@@ -90,6 +119,8 @@ def _what_next(workspace: Path, settings: ServingConfig, samples: list[Recommend
         f"{start}\n"
         f"  open  {address}/docs\n"
         f"  curl  {address}/v1/customers/{customer_id}/recommendations?limit=3\n"
+        f"Why not another?  {_command()} why-not {workspace} {customer_id} PRODUCT_ID\n"
+        f"The policy in words:  {_command()} policy check {policy_path(workspace)}\n"
         f"A target list:  {_command()} campaign {workspace} --products {products} --size 500 --out list.csv",
         title="What next",
         expand=False,

@@ -1,58 +1,50 @@
-"""The recommender: a champion bundle over current states, answering for one customer or streaming over all."""
+"""The recommender: a champion bundle, a policy and current states, answering for one customer or streaming over all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerStates
+from features import CustomerBlock, CustomerStates
 from features.states import current_states
 from training import CHAMPION, Bundle, Tracking
 
-from .decisions import Decisions, Versions, decide
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """One product for one customer."""
-
-    rank: int
-    product_id: str
-    name: str
-    name_zh: str | None
-    family: str
-    propensity: float
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """What one customer is offered, best first, and what that was decided with."""
-
-    customer_id: str
-    suggestions: tuple[Suggestion, ...]
-    versions: Versions
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the service and ``nextproduct recommend --json`` give it."""
-        return {
-            "customer_id": self.customer_id,
-            "recommendations": [suggestion.__dict__ for suggestion in self.suggestions],
-            "versions": self.versions.to_dict(),
-        }
+from .decisions import CompiledPolicy, Context, Decisions, FreshEvent, FreshEvents, Policy, decide
+from .decisions.attributes import columns_of, unseen
+from .decisions.policy_check import check_policy
+from .decisions.policy_file import LoadedPolicy, load_policy, policy_path
+from .decisions.why_not import WhyNot, why_not
+from .recommendation import Recommendation, Versions, recommendation_of
+from .simulation import Score
 
 
 class Recommender:
-    """Champion and states, opened together, so that no answer mixes versions."""
+    """Champion, policy and states, opened together, so that no answer mixes versions.
 
-    def __init__(self, states: CustomerStates, bundle: Bundle, model_version: str) -> None:
+    Attributes
+    ----------
+    fresh : what happened since the states were built, laid over them in every decision
+    """
+
+    def __init__(self, states: CustomerStates, bundle: Bundle, model_version: str, policy: LoadedPolicy) -> None:
         self.states = states
         self.bundle = bundle
-        self.versions = Versions(model_version, states.manifest.build_id, states.manifest.as_of)
+        self.policy = policy
+        self.fresh = FreshEvents.none()
+        self.versions = Versions(
+            model_version, states.manifest.build_id, states.manifest.as_of, policy.name, _digest_of_catalogue(states)
+        )
+        self._evidence = bundle.evidence(states.catalogue)
+        self._score = self.score_for(policy.policy)
+        self._compiled = self.compiled_for(policy.policy)
 
     @classmethod
     def open(cls, workspace: Path, tracking_uri: str | None = None) -> Recommender:
@@ -61,39 +53,96 @@ class Recommender:
         Raises
         ------
         NotReady : when states or champion are missing
+        BadConfiguration : when the policy cannot be used with these states, saying where and why
         """
         states = current_states(workspace)
         version = Tracking(workspace, tracking_uri).version(CHAMPION)
-        return cls(states, Bundle.open(version.folder, only_selected=True), version.number)
+        policy = load_policy(policy_path(workspace))
+        check_policy(policy, states)
+        return cls(states, Bundle.open(version.folder, only_selected=True), version.number, policy)
 
-    def recommend(self, customer_id: str, limit: int) -> Recommendation:
-        """Suggestions for one customer, `limit` at most.
+    def with_events(self, events: Iterable[FreshEvent]) -> Recommender:
+        """The same, deciding with `events`, in the order in which they became known, laid over the states.
 
         Raises
         ------
-        NotFound : when the states have no such customer
+        NotFound : when a customer or product does not exist
         """
-        position = np.array([self.states.position_of(customer_id)], dtype=np.int64)
-        block = self.states.block(position, self.states.as_of_period)
-        decisions = decide(self.bundle, block, self.versions, limit=min(limit, block.n_products))
-        catalogue = self.states.catalogue.products
-        suggestions = tuple(
-            Suggestion(
-                rank=rank,
-                product_id=catalogue[product].product_id,
-                name=catalogue[product].name,
-                name_zh=catalogue[product].name_zh,
-                family=catalogue[product].family,
-                propensity=float(propensity),
-            )
-            for rank, (product, propensity) in enumerate(
-                zip(decisions.products[0], decisions.propensities[0], strict=True), start=1
-            )
-            if product >= 0
-        )
-        return Recommendation(customer_id, suggestions, self.versions)
+        other = copy(self)
+        other.fresh = FreshEvents.of(self.states, events)
+        return other
 
-    def stream(self, *, limit: int, products: NDArray[np.bool_] | None = None) -> Iterator[Decisions]:
+    def context(
+        self, channel: str | None = None, asked: Iterable[str] = (), *, policy: Policy | None = None
+    ) -> Context:
+        """A decision made now, through the policy's first channel if none is named."""
+        compiled = self._compiled if policy is None else self.compiled_for(policy)
+        return Context(channel or compiled.policy.default_channel, compiled.decision_day(self.fresh), tuple(asked))
+
+    def score_for(self, policy: Policy) -> Score:
+        """The bundle's propensities, from what `policy` lets the models see."""
+        columns = columns_of(self.states, policy.attributes.not_used)
+        return lambda block: self.bundle.propensities(unseen(block, columns))
+
+    def compiled_for(self, policy: Policy, period: int | None = None) -> CompiledPolicy:
+        """`policy` made ready for the states as they were known at the end of `period`, by default the newest."""
+        return CompiledPolicy.of(
+            policy, self.states, self.states.as_of_period if period is None else period, self._evidence
+        )
+
+    def recommend(
+        self, customer_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
+    ) -> Recommendation:
+        """Suggestions for one customer, `limit` at most, with reasons.
+
+        Parameters
+        ----------
+        asked : ids of products the client asked for
+
+        Raises
+        ------
+        NotFound : when the states have no such customer, the catalogue no such product, or the policy no such channel
+        """
+        context = self.context(channel, asked)
+        block = self._block_of(customer_id, context.day)
+        decisions = self.decide(block, context, limit=limit)
+        return recommendation_of(self.bundle, block, decisions, self._compiled, context, self.versions)
+
+    def why_not(
+        self, customer_id: str, product_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
+    ) -> WhyNot:
+        """Why `recommend` does not give a product to a customer.
+
+        Raises
+        ------
+        NotFound : when there is no such customer, product or channel
+        """
+        context = self.context(channel, asked)
+        product = self.states.catalogue.position_of(product_id)
+        block = self._block_of(customer_id, context.day)
+        return why_not(self.decide(block, context, limit=limit), block, self._compiled, context, 0, product)
+
+    def stream(
+        self, *, limit: int, channel: str | None = None, products: NDArray[np.bool_] | None = None
+    ) -> Iterator[Decisions]:
         """Decisions for everybody, a block at a time, through the same path as one customer's."""
+        context = self.context(channel)
         for block in self.states.blocks(self.states.as_of_period):
-            yield decide(self.bundle, block, self.versions, limit=limit, products=products)
+            yield self.decide(self.fresh.lay_over(block, context.day), context, limit=limit, products=products)
+
+    def decide(
+        self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
+    ) -> Decisions:
+        """Score a block, over which events have been laid, and decide."""
+        return decide(
+            self._score(block), block, self._compiled, context, limit=limit, products=products, fresh=self.fresh
+        )
+
+    def _block_of(self, customer_id: str, day: date) -> CustomerBlock:
+        position = np.array([self.states.position_of(customer_id)], dtype=np.int64)
+        return self.fresh.lay_over(self.states.block(position, self.states.as_of_period), day)
+
+
+def _digest_of_catalogue(states: CustomerStates) -> str:
+    rows = [asdict(product) for product in states.catalogue.products]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:12]

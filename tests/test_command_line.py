@@ -3,14 +3,17 @@
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import typer.testing
 
 from serving.cli import app
+from serving.recommender import Recommender
 from tests.command import in_process, nextproduct, python
 from tests.training import banks
 from training.blend import BLEND
@@ -18,7 +21,7 @@ from training.models import MODELS
 
 JOBS = (
     "import", "check", "build", "train", "evaluate", "backtest", "uplift", "retrain", "tune",
-    "recommend", "campaign", "serve", "demo",
+    "recommend", "why-not", "campaign", "serve", "policy", "demo",
 )  # fmt: skip
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -27,7 +30,7 @@ def succeeded(*arguments, run=in_process):
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "Warning" not in done.stderr
+    assert not re.search(r"\wWarning", done.stderr)  # of Python; those of a policy are for its owner
     return done
 
 
@@ -98,6 +101,15 @@ class TestHelp:
         assert "demo" in done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def customer(demo):
+    """One of the demonstration to whom five products are suggested, for him or her."""
+    recommender = Recommender.open(demo[0])
+    (decisions,) = recommender.stream(limit=5)
+    many = np.flatnonzero((decisions.products >= 0).all(axis=1) & decisions.personalised)
+    return recommender.states.customer_id(int(decisions.positions[many[0]]))
+
+
 class TestWholePath:
     """What the demonstration leaves is a workspace like any other: the other jobs go on from it."""
 
@@ -118,35 +130,81 @@ class TestWholePath:
             report["models"]["popularity"]
         )
 
-    def test_recommend_as_json(self, demo):
-        workspace, _ = demo
-        for customer_id in ("R0000001", "C000001"):
-            answer = json.loads(succeeded("recommend", workspace, customer_id, "--json", "--limit", "4").stdout)
-            assert answer["customer_id"] == customer_id
-            assert [product["rank"] for product in answer["recommendations"]] == [1, 2, 3, 4]
-            propensities = [product["propensity"] for product in answer["recommendations"]]
-            assert propensities == sorted(propensities, reverse=True)
-            assert set(answer["versions"]) == {"model", "states", "as_of"}
+    def test_the_demonstration_shows_what_each_layer_of_its_policy_excludes(self, demo):
+        workspace, done = demo
+        assert (workspace / "policy.yaml").is_file()
+        for layer in ("candidate", "eligibility", "suitability", "consent", "contact_policy", "arbitration"):
+            (count,) = re.findall(rf"^\W*{layer}\W+([\d,]+)", done.stdout, re.MULTILINE)
+            assert int(count.replace(",", "")) > 0, layer
 
-    def test_recommend_for_people(self, demo):
-        workspace, _ = demo
-        shown = succeeded("recommend", workspace, "R0000001").stdout
+    def test_recommend_as_json(self, demo, customer):
+        answer = json.loads(succeeded("recommend", demo[0], customer, "--json", "--limit", "4").stdout)
+        assert answer["customer_id"] == customer
+        assert [product["rank"] for product in answer["recommendations"]] == [1, 2, 3, 4]
+        priorities = [product["priority"] for product in answer["recommendations"]]
+        assert priorities == sorted(priorities, reverse=True)
+        assert set(answer["versions"]) == {"model", "states", "as_of", "policy", "catalogue"}
+        for product in answer["recommendations"]:
+            factors = product["propensity"] * product["value"] * product["context"] * product["lever"]
+            assert product["priority"] == pytest.approx(factors, rel=1e-5)
+            assert product["reasons"]
+
+    def test_recommend_for_people(self, demo, customer):
+        shown = succeeded("recommend", demo[0], customer).stdout
         assert "推荐产品" in shown
-        assert "R0000001" in shown
-        assert shown.count("%") == 5  # the configured number of suggestions, each with its propensity
+        assert customer in shown
+        answer = json.loads(succeeded("recommend", demo[0], customer, "--json").stdout)
+        for product in answer["recommendations"]:
+            assert product["product_id"] in shown.replace("\n", "")
+
+    def test_recommend_in_chinese(self, demo, customer):
+        answer = json.loads(succeeded("recommend", demo[0], customer, "--json", "--language", "zh").stdout)
+        for product in answer["recommendations"]:
+            for reason in product["reasons"]:
+                assert any("\u4e00" <= letter <= "\u9fff" for letter in reason["text"])
+
+    def test_what_the_client_asks_for(self, demo, customer):
+        suggested = json.loads(succeeded("recommend", demo[0], customer, "--json").stdout)["recommendations"]
+        asked = suggested[-1]["product_id"]
+        answer = json.loads(succeeded("recommend", demo[0], customer, "--json", "--client-asked", asked).stdout)
+        first = answer["recommendations"][0]
+        assert (first["product_id"], first["client_asked"]) == (asked, True)
+
+    def test_why_not_as_json(self, demo, customer):
+        said = json.loads(succeeded("why-not", demo[0], customer, "private_trust", "--json").stdout)
+        assert said["layer"] in ("eligibility", "suitability", "candidate")
+        assert {"layer", "reason", "rule", "detail"} <= set(said)
+        suggested = json.loads(succeeded("recommend", demo[0], customer, "--json").stdout)["recommendations"]
+        said = json.loads(succeeded("why-not", demo[0], customer, suggested[0]["product_id"], "--json").stdout)
+        assert (said["layer"], said["reason"], said["detail"]) == (None, None, "offered, as number 1")
+
+    def test_why_not_for_people(self, demo, customer):
+        said = succeeded("why-not", demo[0], customer, "private_trust").stdout
+        assert "private_trust: " in said
+        assert "rule: " in said
+
+    def test_the_policy_is_checked_and_compared(self, demo, tmp_path):
+        policy = demo[0] / "policy.yaml"
+        succeeded("policy", "check", policy)
+        changed = tmp_path / "changed.yaml"
+        text = policy.read_text(encoding="utf-8")
+        assert "lever_ceiling: " in text or "silent_days: 90" in text
+        changed.write_text(text.replace("silent_days: 90", "silent_days: 360"), encoding="utf-8")
+        said = json.loads(succeeded("policy", "diff", policy, changed, "--on", demo[0], "--json").stdout)
+        assert json.dumps(said).count("silent_days") >= 1
 
     def test_campaign_writes_a_list(self, demo, tmp_path):
         workspace, _ = demo
         products = "fund_money, credit_card"
         for out in (tmp_path / "list.csv", tmp_path / "list.parquet"):
-            done = succeeded("campaign", workspace, "--products", products, "--size", "50", "--out", out)
-            assert "50 customers in" in done.stderr.replace("\n", " ")
+            done = succeeded("campaign", workspace, "--products", products, "--size", "30", "--out", out)
+            assert "30 customers in" in done.stderr.replace("\n", " ")
         with (tmp_path / "list.csv").open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [row["customer_id"] for row in rows] == pq.read_table(tmp_path / "list.parquet")[
             "customer_id"
         ].to_pylist()
-        assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 51)]
+        assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 31)]
         assert {row["product_id"] for row in rows} <= {"fund_money", "credit_card"}
         assert all(row["product_name_zh"] and row["rm_id"] is not None and row["branch_id"] for row in rows)
 
@@ -157,7 +215,7 @@ class TestWholePath:
         )
         n = len((tmp_path / "list.csv").read_text(encoding="utf-8-sig").splitlines()) - 1
         assert 0 < n <= 20
-        assert f"Only {n} customers are candidates" in done.stderr
+        assert f"Only {n} customers may be offered" in " ".join(done.stderr.split())
 
     def test_retrain_compares_and_says_which_stays(self, demo, tmp_path):
         workspace = shutil.copytree(demo[0], tmp_path / "copy")
@@ -175,7 +233,7 @@ class TestWholePath:
         features = json.loads(succeeded("features", "list", demo[0], "--json").stdout)
         assert {"name", "family", "dtype", "meaning"} == set(features[0])
 
-    def test_the_jobs_one_by_one_on_the_bank_s_tables(self, demo, tmp_path):
+    def test_the_jobs_one_by_one_on_the_bank_s_tables(self, demo, customer, tmp_path):
         tables = demo[0] / "bank" / "tables"
         assert "PASS" in succeeded("check", tables, "--json", tmp_path / "checks.json").stdout
         assert json.loads((tmp_path / "checks.json").read_text(encoding="utf-8"))
@@ -185,7 +243,8 @@ class TestWholePath:
         succeeded("build", tables, workspace, "--config", config)
         done = succeeded("train", workspace, "--config", config)
         assert "Champion: " in done.stderr
-        first, second = (succeeded("recommend", w, "R0000001", "--json").stdout for w in (demo[0], workspace))
+        succeeded("policy", "use", demo[0] / "policy.yaml", workspace)
+        first, second = (succeeded("recommend", w, customer, "--json").stdout for w in (demo[0], workspace))
         assert json.loads(first)["recommendations"] == json.loads(second)["recommendations"]
 
 

@@ -241,8 +241,7 @@ class Bundle:
     @cached_property
     def _overall(self) -> NDArray[np.float64]:
         """Log-odds of each product's overall rate of acquisition, shape (n_products,), as the layout has them."""
-        candidates, acquired = self.fallback._counts.sum(axis=1)
-        return log_odds_of((acquired + 0.5) / (candidates + 1.0))
+        return log_odds_of(self.fallback.overall())
 
     def _view_of(self, catalogue: Catalogue) -> _CatalogueView:
         view = self._view

@@ -77,6 +77,11 @@ class Fallback:
             return 0
         return int(self._counts[1, :, self._catalogue.position_of(product_id)].sum())
 
+    def overall(self) -> NDArray[np.float64]:
+        """Acquisitions a candidate of each known product, float64, shape (n_products,), half an acquisition added."""
+        candidates, acquired = self._counts.sum(axis=1)
+        return np.asarray((acquired + 0.5) / (candidates + 1.0))
+
     def rates(self, product: Product) -> NDArray[np.float64]:
         """What is to be expected of `product`, known or not, in each segment; float64, shape (n_segments,)."""
         candidates, acquired = self._counts

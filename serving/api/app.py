@@ -1,7 +1,7 @@
 """The application: routes over a recommender, errors as problem details."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
@@ -20,7 +20,7 @@ Next-best-product suggestions: what to offer a customer next, by the champion mo
 """
 
 _MEANINGS = {
-    404: "The customer is not known",
+    404: "The customer, a product or the channel is not known",
     422: "A parameter is out of range",
     503: "States or champion are missing or cannot be used; `detail` says what to run",
 }
@@ -66,9 +66,17 @@ def create_app(holder: RecommenderHolder, config: ServingConfig) -> FastAPI:
     async def recommendations(
         customer_id: Annotated[str, Path(description="As in the bank's customers table", min_length=1)],
         limit: Annotated[int, Query(description="Products at most", ge=1, le=config.max_limit)] = config.default_limit,
+        channel: Annotated[
+            str | None, Query(description="Through which the customer is contacted; by default the policy's first")
+        ] = None,
+        client_asked: Annotated[
+            list[str] | None, Query(description="Products the client asked for; the rest is what we recommend")
+        ] = None,
+        language: Annotated[Literal["en", "zh"], Query(description="Of the reasons")] = "en",
     ) -> Response:
-        """The customer's candidates (not held, on sale, for this kind of customer) by propensity, best first."""
-        return _json(holder.get().recommend(customer_id, limit).to_dict())
+        """What the policy allows the customer to be offered, by priority, best first, with reasons."""
+        found = holder.get().recommend(customer_id, limit, channel=channel, asked=client_asked or ())
+        return _json(found.to_dict(language))
 
     return app
 

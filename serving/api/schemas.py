@@ -3,20 +3,46 @@
 from pydantic import BaseModel, Field
 
 
+class SpokenReason(BaseModel):
+    """Why a product is suggested, in words that can be said aloud."""
+
+    kind: str = Field(description="model, holdings, trigger, popularity or asked", examples=["trigger"])
+    topic: str = Field(description="What it is about", examples=["trigger:maturing"])
+    strength: float = Field(description="How much it adds to the logarithm of the priority", examples=[0.41])
+    text: str = Field(examples=["A Time deposit of ¥200,000 matures in 12 days"])
+
+
 class RecommendedProduct(BaseModel):
-    """One product to offer."""
+    """One product to offer. Priority = propensity x value x context x lever; where the customer refuses to be
+    personalised it is the product's popularity, and there are no factors."""
 
     rank: int = Field(description="1 is the best", examples=[1])
     product_id: str = Field(examples=["credit_card"])
     name: str = Field(description="English name", examples=["Credit card"])
     name_zh: str | None = Field(description="Chinese name 中文名称", examples=["信用卡"])
     family: str = Field(description="Product family", examples=["cards"])
-    propensity: float = Field(
+    propensity: float | None = Field(
         description="Calibrated probability that the customer acquires the product within the horizon",
         ge=0,
         le=1,
         examples=[0.031],
     )
+    value: float | None = Field(description="Money that an acquisition is worth", ge=0, examples=[1480.5])
+    context: float | None = Field(description="Weight of tier, stage of life and triggers", gt=0, examples=[1.5])
+    lever: float | None = Field(description="Weight that the business gives", gt=0, examples=[1.0])
+    priority: float = Field(ge=0, examples=[68.8])
+    client_asked: bool = Field(description="The client asked for it")
+    steps: list[str] = Field(
+        description="What has to be done and recorded before it is offered", examples=[["written_risk_warning"]]
+    )
+    reasons: list[SpokenReason] = Field(description="The strongest first")
+
+
+class ServiceAction(BaseModel):
+    """Something owed to the customer, before any offer."""
+
+    action: str = Field(examples=["renew-risk-assessment"])
+    text: str = Field(examples=["The risk assessment has expired: renew it first."])
 
 
 class DecisionVersions(BaseModel):
@@ -25,12 +51,19 @@ class DecisionVersions(BaseModel):
     model: str = Field(description="Version of the model in the registry", examples=["3"])
     states: str = Field(description="Build of the customer states", examples=["2026-06-30-1f0c2ab39d7e"])
     as_of: str = Field(description="Last day whose facts are known", examples=["2026-06-30"])
+    policy: str = Field(description="Name, version and digest of the policy", examples=["demo@2026-07#0d1f6a3b9c2e"])
+    catalogue: str = Field(description="Digest of the products", examples=["5e3c1a7b9d20"])
 
 
 class Recommendations(BaseModel):
     """Products to offer one customer, best first."""
 
     customer_id: str = Field(examples=["R0000042"])
+    channel: str = Field(description="Through which the customer would be contacted", examples=["rm"])
+    day: str = Field(description="Day of the decision", examples=["2026-06-30"])
+    personalised: bool = Field(description="False where the customer refused it: products then go by popularity")
+    service_actions: list[ServiceAction] = Field(description="Owed to the customer before any offer")
+    triggers: list[str] = Field(description="What makes now the right time", examples=[["maturing"]])
     recommendations: list[RecommendedProduct]
     versions: DecisionVersions
 

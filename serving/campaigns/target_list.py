@@ -1,4 +1,4 @@
-"""The campaign target list: the customers most likely to acquire one of some products, one offer each."""
+"""The campaign target list: who may be offered one of some products, by priority, one offer each."""
 
 from __future__ import annotations
 
@@ -17,22 +17,37 @@ from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput
 from training.jobs import check_path as check_writable
 
-from ..decisions import Versions
+from ..recommendation import Versions
 from ..recommender import Recommender
 
 SUFFIXES = (".csv", ".parquet")
 
+_FACTORS = {
+    "priority": "priorities",
+    "propensity": "propensities",
+    "value": "values",
+    "context": "contexts",
+    "lever": "levers",
+}
+"""Columns of the list, and what of decisions stands in them."""
+
 
 def target_list(
-    recommender: Recommender, product_ids: list[str], size: int, progress: Progress | None = None
+    recommender: Recommender,
+    product_ids: list[str],
+    size: int,
+    *,
+    channel: str | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """The `size` best customer-product pairs among candidates, each customer at most once.
+    """The `size` customer-product pairs of highest priority that the policy allows, each customer at most once.
 
-    Ties in propensity go to the lower customer id, so the same inputs give the same list.
+    Customers who refuse to be personalised are not chosen: a list drawn up by what is known of each would be just that.
+    Ties in priority go to the lower customer id, so the same inputs give the same list.
 
     Raises
     ------
-    NotFound : when a product is not in the catalogue
+    NotFound : when a product is not in the catalogue, or the policy has no such channel
     BadInput : when `size` is below 1 or no product is named
     """
     if size < 1:
@@ -46,19 +61,20 @@ def target_list(
 
     positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     products: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
-    propensities: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
-    for decisions in recommender.stream(limit=1, products=chosen):
-        offered = decisions.products[:, 0] >= 0
+    factors: NDArray[np.float32] = np.zeros((0, len(_FACTORS)), dtype=np.float32)
+    for decisions in recommender.stream(limit=1, channel=channel, products=chosen):
+        offered = (decisions.products[:, 0] >= 0) & decisions.personalised
         positions = np.concatenate([positions, decisions.positions[offered]])
         products = np.concatenate([products, decisions.products[offered, 0]])
-        propensities = np.concatenate([propensities, decisions.propensities[offered, 0]])
-        best = np.lexsort((positions, -propensities))[:size]
-        positions, products, propensities = positions[best], products[best], propensities[best]
+        own = np.stack([getattr(decisions, name)[offered, 0] for name in _FACTORS.values()], axis=1)
+        factors = np.concatenate([factors, own])
+        best = np.lexsort((positions, -factors[:, 0]))[:size]
+        positions, products, factors = positions[best], products[best], factors[best]
         if progress and task is not None:
             progress.advance(task, len(decisions.positions))
     if progress and task is not None:
         progress.update(task, completed=states.n_customers)
-    return _table(states, recommender.versions, positions, products, propensities)
+    return _table(states, recommender.versions, positions, products, factors)
 
 
 def write_list(frame: pd.DataFrame, path: Path) -> None:
@@ -97,7 +113,7 @@ def _table(
     versions: Versions,
     positions: NDArray[np.int64],
     products: NDArray[np.int32],
-    propensities: NDArray[np.float32],
+    factors: NDArray[np.float32],
 ) -> pd.DataFrame:
     profile_versions = states.profile.versions_at(positions, states.as_of_period)
     catalogue = states.catalogue.products
@@ -110,9 +126,10 @@ def _table(
             "product_id": [catalogue[product].product_id for product in products],
             "product_name": [catalogue[product].name for product in products],
             "product_name_zh": [catalogue[product].name_zh for product in products],
-            "propensity": propensities,
+            **dict(zip(_FACTORS, factors.T, strict=True)),
             "model_version": versions.model,
             "states_build": versions.states,
             "as_of": versions.as_of,
+            "policy": versions.policy,
         }
     )

@@ -1,5 +1,19 @@
 """What to offer whom: the one path from propensities to decisions."""
 
-from .decide import Decisions, Versions, decide
+from .compiled import CompiledPolicy, Context
+from .decide import Decisions, decide
+from .fresh import FreshEvent, FreshEvents
+from .policy import Policy
+from .reason_codes import Layer, Reason
 
-__all__ = ["Decisions", "Versions", "decide"]
+__all__ = [
+    "CompiledPolicy",
+    "Context",
+    "Decisions",
+    "FreshEvent",
+    "FreshEvents",
+    "Layer",
+    "Policy",
+    "Reason",
+    "decide",
+]

@@ -12,7 +12,7 @@ from tests.training.banks import light, synthetic_tables
 from training import CHAMPION, Tracking, train
 
 ROUTE = "/v1/customers/{}/recommendations"
-CUSTOMER = ROUTE.format("R0000001")
+CUSTOMER = ROUTE.format("R0000003")
 PROBLEM = "application/problem+json"
 
 
@@ -71,24 +71,42 @@ class TestRecommendations:
         answer = client.get(CUSTOMER, params={"limit": 3})
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
-        assert answer.json() == recommender.recommend("R0000001", 3).to_dict()
+        assert answer.json() == recommender.recommend("R0000003", 3).to_dict()
 
-    def test_have_product_propensity_and_versions(self, client, recommender):
+    def test_have_factors_reasons_and_versions(self, client, recommender):
         body = client.get(CUSTOMER).json()
-        assert set(body) == {"customer_id", "recommendations", "versions"}
-        assert body["customer_id"] == "R0000001"
-        assert body["versions"] == {
-            "model": "1", "states": recommender.states.manifest.build_id, "as_of": "2026-06-30",
-        }  # fmt: skip
+        assert body["customer_id"] == "R0000003"
+        assert body["versions"] == recommender.versions.to_dict()
+        assert (body["channel"], body["day"], body["personalised"]) == ("rm", "2026-06-30", True)
         for rank, product in enumerate(body["recommendations"], start=1):
-            assert set(product) == {"rank", "product_id", "name", "name_zh", "family", "propensity"}
             assert product["rank"] == rank
             assert 0 < product["propensity"] < 1
-        propensities = [product["propensity"] for product in body["recommendations"]]
-        assert propensities == sorted(propensities, reverse=True)
+            assert all(reason["text"] for reason in product["reasons"])
+        priorities = [product["priority"] for product in body["recommendations"]]
+        assert priorities == sorted(priorities, reverse=True)
+
+    def test_speak_chinese(self, client):
+        english, chinese = (
+            client.get(CUSTOMER, params={"language": language}).json()["recommendations"] for language in ("en", "zh")
+        )
+        for one, other in zip(english, chinese, strict=True):
+            assert one["product_id"] == other["product_id"]
+            for said, spoken in zip(one["reasons"], other["reasons"], strict=True):
+                assert said["topic"] == spoken["topic"]
+                assert any("\u4e00" <= letter <= "\u9fff" for letter in spoken["text"])
+                assert said["text"] != spoken["text"]
+
+    def test_what_the_client_asked_for_comes_first(self, client, recommender):
+        asked = recommender.recommend("R0000003", 9).suggestions[-1].product_id
+        first = client.get(CUSTOMER, params={"client_asked": asked}).json()["recommendations"][0]
+        assert (first["product_id"], first["client_asked"]) == (asked, True)
+
+    @pytest.mark.parametrize("name", ["channel", "client_asked"])
+    def test_an_unknown_channel_or_product_is_not_found(self, client, name):
+        assert_problem(client.get(CUSTOMER, params={name: "pigeon"}), 404, "'pigeon'")
 
     def test_are_as_many_as_asked_for(self, client):
-        for limit in (1, 5, 9):
+        for limit in (1, 4, 7):
             assert len(client.get(CUSTOMER, params={"limit": limit}).json()["recommendations"]) == limit
         assert len(client.get(CUSTOMER).json()["recommendations"]) == 4
 
@@ -140,7 +158,7 @@ class TestNotReady:
                 assert_problem(waiting.get(path), 503, "no champion", "nextproduct train")
             train(tmp_path, light(models=("popularity",)))
             assert waiting.get("/readyz").status_code == 200
-            assert len(waiting.get(CUSTOMER).json()["recommendations"]) == 5
+            assert waiting.get(CUSTOMER).json()["recommendations"]
 
     def test_a_bad_limit_is_the_asker_s_fault_all_the_same(self, tmp_path):
         with client_of(tmp_path) as waiting:

@@ -10,44 +10,49 @@ from hypothesis import strategies as st
 
 from features.errors import BadInput, NotFound
 from serving.campaigns import target_list, write_list
-from serving.decisions import Decisions, Versions
+from serving.decisions import Reason
+from serving.recommendation import Versions
 from serving.recommender import Recommender
 from tests.oracles.campaign import best_pairs
 
 PRODUCTS = ["fund_money", "credit_card", "wealth_cash"]
 COLUMNS = (
-    "rank", "customer_id", "rm_id", "branch_id", "product_id", "product_name", "product_name_zh", "propensity",
-    "model_version", "states_build", "as_of",
+    "rank", "customer_id", "rm_id", "branch_id", "product_id", "product_name", "product_name_zh", "priority",
+    "propensity", "value", "context", "lever", "model_version", "states_build", "as_of", "policy",
 )  # fmt: skip
 
 
 def pairs_of(recommender, product_ids):
-    """Every candidate pair of customer and product, with its propensity."""
+    """Every pair of customer and product that the policy allows, with its priority."""
     states = recommender.states
     block = states.block(states.known_at(states.as_of_period), states.as_of_period)
-    propensities = recommender.bundle.propensities(block)
+    decisions = recommender.decide(block, recommender.context(), limit=1)
+    allowed = (decisions.excluded & ~Reason.OUTRANKED.bit) == 0
     columns = [states.catalogue.position_of(product_id) for product_id in product_ids]
     return [
-        (states.customer_id(block.positions[row]), states.catalogue.product_ids[column], propensities[row, column])
+        (
+            states.customer_id(block.positions[row]), states.catalogue.product_ids[column],
+            decisions.factors.priorities[row, column],
+        )
         for row in range(block.n_customers)
         for column in columns
-        if block.candidates[row, column]
-    ]
+        if allowed[row, column]
+    ]  # fmt: skip
 
 
 def chosen(frame):
-    return list(zip(frame["customer_id"], frame["product_id"], frame["propensity"], strict=True))
+    return list(zip(frame["customer_id"], frame["product_id"], frame["priority"], strict=True))
 
 
 class TestWhoIsChosen:
-    @pytest.mark.parametrize("size", [1, 25, 300])
+    @pytest.mark.parametrize("size", [1, 25, 100])
     def test_the_best_pairs_one_offer_a_customer(self, recommender, size):
         frame = target_list(recommender, PRODUCTS, size)
         assert chosen(frame) == best_pairs(pairs_of(recommender, PRODUCTS), size)
         assert frame["rank"].tolist() == list(range(1, size + 1))
         assert frame["customer_id"].is_unique
 
-    def test_all_candidates_when_fewer_than_asked(self, recommender):
+    def test_everybody_allowed_when_fewer_than_asked(self, recommender):
         frame = target_list(recommender, PRODUCTS, 10**9)
         pairs = pairs_of(recommender, PRODUCTS)
         assert chosen(frame) == best_pairs(pairs, len(pairs))
@@ -55,6 +60,30 @@ class TestWhoIsChosen:
 
     def test_a_product_for_the_other_kind_only(self, recommender):
         assert {c[0] for c in target_list(recommender, ["corp_wealth"], 500)["customer_id"]} == {"C"}
+
+    def test_priority_is_the_product_of_its_factors(self, recommender):
+        frame = target_list(recommender, PRODUCTS, 50)
+        product = frame["propensity"] * frame["value"] * frame["context"] * frame["lever"]
+        np.testing.assert_allclose(frame["priority"], product, rtol=1e-5)
+
+    def test_the_channel_decides_who_may_be_contacted(self, recommender):
+        by_phone = target_list(recommender, PRODUCTS, 10**9, channel="phone")
+        in_person = target_list(recommender, PRODUCTS, 10**9)
+        assert 0 < len(by_phone) < len(in_person)
+        for customer_id in set(in_person["customer_id"]) - set(by_phone["customer_id"]):
+            refused = [recommender.why_not(customer_id, product, 1, channel="phone").reasons for product in PRODUCTS]
+            assert any("CHANNEL_REFUSED" in reasons or "CONTACT_LIMIT_REACHED" in reasons for reasons in refused)
+
+    def test_an_unknown_channel_is_not_found(self, recommender):
+        with pytest.raises(NotFound, match="no channel 'pigeon'; it has: rm, phone"):
+            target_list(recommender, PRODUCTS, 5, channel="pigeon")
+
+    def test_nobody_who_refuses_to_be_personalised_is_chosen(self, recommender):
+        states = recommender.states
+        (decisions,) = recommender.stream(limit=1)
+        refusing = {states.customer_id(p) for p in decisions.positions[~decisions.personalised]}
+        assert refusing
+        assert not refusing & set(target_list(recommender, PRODUCTS, 10**9)["customer_id"])
 
     def test_naming_a_product_twice_changes_nothing(self, recommender):
         once = target_list(recommender, PRODUCTS, 50)
@@ -72,7 +101,10 @@ class TestWhoIsChosen:
             product = states.catalogue.products[states.catalogue.position_of(row.product_id)]
             assert (row.product_name, row.product_name_zh) == (product.name, product.name_zh)
         assert frame["branch_id"].notna().all()
-        for column, value in zip(COLUMNS[-3:], vars(recommender.versions).values(), strict=True):
+        versions = recommender.versions
+        for column, value in zip(
+            COLUMNS[-4:], (versions.model, versions.states, versions.as_of, versions.policy), strict=True
+        ):
             assert set(frame[column]) == {value}
 
 
@@ -90,7 +122,7 @@ class Streaming:
     """A recommender whose decisions are given, block by block."""
 
     def __init__(self, blocks):
-        self.versions = Versions("1", "build", "2026-06-30")
+        self.versions = Versions("1", "build", "2026-06-30", "policy", "catalogue")
         self.blocks = blocks
         self.states = SimpleNamespace(
             n_customers=10_000,
@@ -100,9 +132,21 @@ class Streaming:
             profile=SimpleNamespace(versions_at=lambda positions, _: positions, text=lambda *_: None),
         )
 
-    def stream(self, *, limit, products):
-        assert (limit, products.tolist()) == (1, [True, True, True])
+    def stream(self, *, limit, channel, products):
+        assert (limit, channel, products.tolist()) == (1, None, [True, True, True])
         yield from self.blocks
+
+
+def decisions_of(start, rows):
+    """Of customers from `start` on, each a product and its priority."""
+    priorities = np.array([[priority] for _, priority in rows], dtype=np.float32)
+    return SimpleNamespace(
+        positions=np.arange(start, start + len(rows)),
+        products=np.array([[product] for product, _ in rows], dtype=np.int32),
+        personalised=np.ones(len(rows), dtype=np.bool_),
+        priorities=priorities,
+        **dict.fromkeys(("propensities", "values", "contexts", "levers"), priorities),
+    )
 
 
 class TestTies:
@@ -113,15 +157,7 @@ class TestTies:
     )
     def test_go_to_the_lower_customer_id_whatever_the_blocks(self, rows, block_size, size):
         """Nothing is lost between blocks: the list is that of all pairs sorted at once."""
-        blocks = [
-            Decisions(
-                np.arange(start, min(start + block_size, len(rows))),
-                np.array([[product] for product, _ in rows[start : start + block_size]], dtype=np.int32),
-                np.array([[value] for _, value in rows[start : start + block_size]], dtype=np.float32),
-                Versions("1", "build", "2026-06-30"),
-            )
-            for start in range(0, len(rows), block_size)
-        ]
+        blocks = [decisions_of(start, rows[start : start + block_size]) for start in range(0, len(rows), block_size)]
         recommender = Streaming(blocks)
         frame = target_list(recommender, list("abc"), size)
         pairs = [(f"c{n:05}", "abc"[p], np.float32(value)) for n, (p, value) in enumerate(rows) if p >= 0]

@@ -5,14 +5,18 @@ import numba
 import numpy as np
 import pytest
 
+from features import current_states
 from features.errors import BadInput, NotFound, NotReady
-from serving.decisions import decide
+from serving.decisions import Reason, decide
+from serving.decisions.reason_codes import mask_of
 from serving.recommender import Recommender
 from tests.oracles.ranking import top_k_by_sorting
 from training import CHAMPION, Bundle, Tracking
 from training.models import MODELS
 
 LIMIT = 7
+CUSTOMER = "R0000003"
+"""One to whom much may be offered."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def serving(bundle, recommender, model):
         bundle.calibrations,
         bundle.fallback,
     )
-    return Recommender(recommender.states, selected, "1")
+    return Recommender(recommender.states, selected, "1", recommender.policy)
 
 
 @pytest.fixture
@@ -59,32 +63,42 @@ class TestParity:
                 assert [s.product_id for s in alone.suggestions] == [
                     ids[product] for product in products if product >= 0
                 ]
-                given = np.array([s.propensity for s in alone.suggestions], dtype=np.float32)
-                assert given.tobytes() == propensities[products >= 0].tobytes()
+                if alone.personalised:
+                    given = np.array([s.propensity for s in alone.suggestions], dtype=np.float32)
+                    assert given.tobytes() == propensities[products >= 0].tobytes()
                 answered += 1
         assert answered == len(mine.states.known_at(mine.states.as_of_period)) > 600
 
     def test_the_size_of_blocks_changes_nothing(self, recommender):
         (whole,) = recommender.stream(limit=LIMIT)
         parts = [
-            decide(recommender.bundle, block, recommender.versions, limit=LIMIT)
+            recommender.decide(block, recommender.context(), limit=LIMIT)
             for block in recommender.states.blocks(recommender.states.as_of_period, size=97)
         ]
         assert len(parts) > 5
-        for name in ("positions", "products", "propensities"):
+        for name in ("positions", "products", "propensities", "priorities", "steps", "excluded", "triggers"):
             assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == getattr(whole, name).tobytes()
 
 
 class TestDecide:
-    def test_candidates_are_ranked_by_propensity_and_ties_by_product(self, recommender):
+    def test_what_is_left_is_ranked_by_priority_and_ties_by_product(self, recommender):
+        (decisions,) = recommender.stream(limit=LIMIT)
+        left = (decisions.excluded & ~mask_of(Reason.OUTRANKED, Reason.PERSONALISATION_REFUSED)) == 0
+        assert np.array_equal(decisions.products, top_k_by_sorting(decisions.factors.priorities, left, LIMIT))
+        offered = decisions.products >= 0
+        expected = np.take_along_axis(decisions.factors.priorities, np.maximum(decisions.products, 0), axis=1)
+        assert np.array_equal(decisions.priorities[offered], expected[offered])
+        assert (decisions.priorities[~offered] == 0).all()
+
+    def test_propensities_are_the_bundle_s_from_what_the_policy_lets_it_see(self, recommender):
         (decisions,) = recommender.stream(limit=LIMIT)
         block = recommender.states.block(decisions.positions, recommender.states.as_of_period)
-        propensities = recommender.bundle.propensities(block)
-        assert np.array_equal(decisions.products, top_k_by_sorting(propensities, block.candidates, LIMIT))
-        offered = decisions.products >= 0
-        expected = np.take_along_axis(propensities, np.maximum(decisions.products, 0), axis=1)
-        assert np.array_equal(decisions.propensities[offered], expected[offered])
-        assert (decisions.propensities[~offered] == 0).all()
+        unseen = [n for n, name in enumerate(recommender.states.feature_set.names) if name == "region"]
+        assert recommender.policy.policy.attributes.not_used == ("region",)
+        block.features[:, unseen] = np.nan
+        rows, places = np.nonzero((decisions.products >= 0) & decisions.personalised[:, None])
+        expected = recommender.bundle.propensities(block)[rows, decisions.products[rows, places]]
+        assert np.array_equal(decisions.propensities[rows, places], expected)
 
     def test_nothing_held_is_offered(self, recommender):
         (decisions,) = recommender.stream(limit=LIMIT)
@@ -101,10 +115,25 @@ class TestDecide:
         assert set(np.unique(decisions.products)) == {-1, 3, 30}
         assert (decisions.products[:, 2:] == -1).all()
 
+    def test_a_block_of_other_states_or_another_period_is_refused(self, recommender, trained):
+        context, period = recommender.context(), recommender.states.as_of_period
+        others = current_states(trained)
+        for block in (others.block(np.arange(3), period), recommender.states.block(np.arange(3), period - 1)):
+            with pytest.raises(BadInput, match="made ready for other states or another period"):
+                recommender.decide(block, context, limit=3)
+
+    def test_a_propensity_that_is_nan_is_refused(self, recommender):
+        states = recommender.states
+        block = states.block(np.arange(3), states.as_of_period)
+        scores = np.full((3, len(states.catalogue)), np.nan, dtype=np.float32)
+        compiled = recommender.compiled_for(recommender.policy.policy)
+        with pytest.raises(BadInput, match="propensities are NaN"):
+            decide(scores, block, compiled, recommender.context(), limit=3)
+
 
 class TestRecommend:
     def test_says_what_each_product_is(self, recommender):
-        found = recommender.recommend("R0000001", 3)
+        found = recommender.recommend(CUSTOMER, 3)
         assert [s.rank for s in found.suggestions] == [1, 2, 3]
         catalogue = {product.product_id: product for product in recommender.states.catalogue.products}
         for suggestion in found.suggestions:
@@ -112,9 +141,12 @@ class TestRecommend:
             assert (suggestion.name, suggestion.name_zh, suggestion.family) == (
                 product.name, product.name_zh, product.family,
             )  # fmt: skip
-        propensities = [s.propensity for s in found.suggestions]
-        assert propensities == sorted(propensities, reverse=True)
-        assert all(0 < propensity < 1 for propensity in propensities)
+            assert 0 < suggestion.propensity < 1
+            factors = suggestion.propensity * suggestion.value * suggestion.context * suggestion.lever
+            assert suggestion.priority == pytest.approx(factors, rel=1e-5)
+            assert suggestion.reasons
+        priorities = [s.priority for s in found.suggestions]
+        assert priorities == sorted(priorities, reverse=True)
 
     def test_carries_the_versions(self, recommender, trained):
         found = recommender.recommend("C000001", 1)
@@ -122,20 +154,25 @@ class TestRecommend:
             "model": Tracking(trained).version(CHAMPION).number,
             "states": recommender.states.manifest.build_id,
             "as_of": "2026-06-30",
+            "policy": recommender.policy.name,
+            "catalogue": recommender.versions.catalogue,
         }
 
     def test_each_kind_of_customer_is_offered_its_own_products(self, recommender):
         kinds = {product.product_id: product.customer_kind for product in recommender.states.catalogue.products}
         for customer_id, kind in (("R0000001", "retail"), ("C000001", "corporate")):
             suggestions = recommender.recommend(customer_id, 50).suggestions
-            assert suggestions
+            assert suggestions, customer_id
             assert {kinds[s.product_id] for s in suggestions} <= {kind, "both"}
 
     def test_more_than_there_are_gives_what_there_are(self, recommender):
-        found = recommender.recommend("R0000001", 10_000).suggestions
-        position = np.array([recommender.states.position_of("R0000001")])
-        block = recommender.states.block(position, recommender.states.as_of_period)
-        assert len(found) == block.candidates.sum()
+        found = recommender.recommend(CUSTOMER, 10_000).suggestions
+        allowed = [
+            product_id
+            for product_id in recommender.states.catalogue.product_ids
+            if recommender.why_not(CUSTOMER, product_id, 10_000).layer is None
+        ]
+        assert sorted(suggestion.product_id for suggestion in found) == allowed
 
     @pytest.mark.parametrize("customer_id", ["nobody", "", "R", "R00000011", "客户", "R0000001\0", "\0", "R0000001 "])
     def test_an_unknown_customer_is_not_found(self, recommender, customer_id):

@@ -10,6 +10,7 @@ import duckdb
 
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, generate
+from serving.decisions.policy_file import POLICY_FILE, demonstration_policy_path
 from training import TrainingConfig, train
 
 LIGHT = """\
@@ -50,11 +51,12 @@ def synthetic_tables(base: Path) -> Path:
 
 
 def trained_workspace(base: Path) -> Path:
-    """A workspace with states and a champion of the synthetic bank."""
+    """A workspace with states and a champion of the synthetic bank, and the demonstration's policy."""
 
     def make(folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "nextproduct.toml").write_text(LIGHT, encoding="utf-8")
+        shutil.copy(demonstration_policy_path(), folder / POLICY_FILE)
         build_states(synthetic_tables(base), folder)
         train(folder, light())
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -27,18 +26,16 @@ from ..calibration import EDGE
 from ..contributions import Contributions
 from ..examples import Examples
 from .encoding import Encoding
+from .propensity_sums import EXCLUDED, PropensitySums
 from .protocol import Model, ModelConfig
 from .sparse_choice import SparseChoice
 from .tree_contributions import TreeExplainer
 from .tree_ensemble import ScoringEngine
 
-_EXCLUDED = -30.0  # utility of what is not a candidate: exp(-30) of the others
 _RATE_FLOOR = 1e-6
 _EVENTS_PER_LEAF = 100  # trees that divide fewer acquisitions than that learn them by heart
 _LINEAR_ROWS = 50_000  # customers that the linear part of acquiring anything is fitted on: a few hundred weights
-_LOWEST, _HIGHEST = np.float32(1e-7), np.float32(1 - 1e-6)
 _NEVER = log(EDGE) - log1p(-EDGE)  # log-odds read from a score of 0
-_FEW = 256  # customers: below this, waking the threads costs more than the arithmetic
 
 
 class PropensityConfig(ModelConfig):
@@ -107,7 +104,7 @@ class _Learners:
     linear: SparseChoice | None
     choice: ScoringEngine | None
 
-    def sums(self, features: NDArray[np.float32], config: PropensityConfig) -> _Sums:
+    def sums(self, features: NDArray[np.float32], config: PropensityConfig) -> PropensitySums:
         """What they say of customers with `features`, float32, shape (n_rows, n_features)."""
         shape = (len(features), len(self.products))
         log_odds: NDArray[np.float64] = np.zeros(shape[0])
@@ -115,7 +112,7 @@ class _Learners:
             log_odds = self.any.raw_scores(features, config.threads)[:, 0] + self.any_start
         if self.any_linear is not None:
             log_odds = log_odds + config.any_carried * _advantage(self.any_linear, features)
-        return _Sums(
+        return PropensitySums(
             self.any is None,
             log_odds,
             np.zeros(shape) if self.linear is None else self.linear.utilities(features),
@@ -124,46 +121,6 @@ class _Learners:
             config.choice_carried,
             self.products,
         )
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """What the learners of one kind say of some customers, before it is made a probability.
-
-    Attributes
-    ----------
-    certain : nobody acquires nothing, so P(anything) is 1
-    log_odds : float64, shape (n_rows,); of acquiring anything
-    linear, trees : float64, shape (n_rows, n_alternatives); terms of the utilities
-    log_rates : float64, shape (n_alternatives,); where the utilities start
-    carried : share of `linear` that counts
-    products : int64, shape (n_alternatives,); position of each alternative
-    """
-
-    certain: bool
-    log_odds: NDArray[np.float64]
-    linear: NDArray[np.float64]
-    trees: NDArray[np.float64]
-    log_rates: NDArray[np.float64]
-    carried: float
-    products: NDArray[np.int64]
-
-    def score(self, candidates: NDArray[np.bool_], rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-        """Write P(anything) x P(this | anything) into the `rows` of `scores`, shape as `candidates`."""
-        score = _score_few if len(rows) < _FEW else _score_many
-        score(*self._terms, candidates, rows, scores)
-
-    def explained(
-        self, candidates: NDArray[np.bool_], places: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Log-odds and the term `alternatives` of some alternatives; all of shape (n_rows, k), -1: none, 0."""
-        log_odds, alternatives = np.zeros((2, *places.shape))
-        _explain(*self._terms, candidates, places, log_odds, alternatives)
-        return log_odds, alternatives
-
-    @property
-    def _terms(self) -> tuple[Any, ...]:
-        return self.certain, self.log_odds, self.linear, self.trees, self.log_rates, self.carried, self.products
 
 
 @dataclass(frozen=True)
@@ -538,7 +495,7 @@ def _utilities(
     utilities = np.broadcast_to(_log_rates(rates), candidates.shape)
     if linear is not None:
         utilities = utilities + carried * linear.utilities(features)
-    return np.where(candidates, utilities, _EXCLUDED)
+    return np.where(candidates, utilities, EXCLUDED)
 
 
 def _log_rates(rates: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -553,78 +510,3 @@ def _advantage(linear: SparseChoice, features: NDArray[np.float32]) -> NDArray[n
     """Log-odds that the linear part adds for something against nothing, shape (n_rows,)."""
     utilities = linear.utilities(features)
     return utilities[:, 1] - utilities[:, 0]
-
-
-# not NumPy: its vectorised exponential may differ in the last bit by where in an array a value stands
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _utility(log_rate, carried, linear, trees, is_candidate):  # type: ignore[no-untyped-def]
-    return (log_rate + carried * linear if is_candidate else _EXCLUDED) + trees
-
-
-@njit(cache=True, nogil=True)
-def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, candidates, scores):  # type: ignore[no-untyped-def]
-    """Write into `scores`, of all products; `trees` is used up."""
-    highest = -np.inf
-    for j in range(len(products)):
-        trees[j] = _utility(log_rates[j], carried, linear[j], trees[j], candidates[products[j]])
-        highest = max(highest, trees[j])
-    total = 0.0
-    for j in range(len(products)):
-        trees[j] = np.exp(trees[j] - highest)
-        total += trees[j]
-    anything = 1.0 if certain else 1.0 / (1.0 + np.exp(-log_odds))
-    for j in range(len(products)):
-        scores[products[j]] = min(max(np.float32(anything * (trees[j] / total)), _LOWEST), _HIGHEST)
-
-
-@njit(cache=True, nogil=True)
-def _score_few(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
-    for i in range(len(rows)):
-        _score_row(
-            certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
-            candidates[rows[i]], scores[rows[i]],
-        )  # fmt: skip
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _score_many(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
-    for i in prange(len(rows)):
-        _score_row(
-            certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
-            candidates[rows[i]], scores[rows[i]],
-        )  # fmt: skip
-
-
-@njit(cache=True, nogil=True)
-def _explain(certain, log_odds, linear, trees, log_rates, carried, products, candidates, places, found, rest):  # type: ignore[no-untyped-def]
-    """Write the log-odds of the score of each of `places` into `found`, and the term `alternatives` into `rest`."""
-    utilities = np.empty(len(products))
-    for i in range(len(places)):
-        highest, total = -np.inf, 0.0
-        for j in range(len(products)):
-            is_candidate = candidates[i, products[j]]
-            utilities[j] = _utility(log_rates[j], carried, linear[i, j], trees[i, j], is_candidate)
-            highest = max(highest, utilities[j])
-        for j in range(len(products)):
-            total += np.exp(utilities[j] - highest)
-        t = 0.0 if certain else log_odds[i]
-        # log(sum exp u) + log(1 + exp t), neither ever the exponential of a large number
-        shared = highest + np.log(total)
-        if not certain:
-            shared += max(t, 0.0) + np.log1p(np.exp(-abs(t)))
-        for k in range(places.shape[1]):
-            j = places[i, k]
-            if j < 0:
-                continue
-            logarithm = t + utilities[j] - shared
-            p = np.exp(logarithm)
-            inside = min(max(p, np.float64(_LOWEST)), np.float64(_HIGHEST))
-            odds_against = -np.log1p(-inside)
-            rest[i, k] = odds_against - shared
-            if not candidates[i, products[j]]:
-                rest[i, k] += _EXCLUDED - (log_rates[j] + carried * linear[i, j])
-            if inside != p:
-                rest[i, k] += np.log(inside) - logarithm
-            found[i, k] = np.log(inside) + odds_against

@@ -1,0 +1,197 @@
+"""Topics: what people understand of a model's features. Every feature belongs to exactly one.
+
+A model tells ``held``, ``tenure`` and ``age_since_add`` of a product apart; for a person they are one thing, having the
+product since a time. What the features of a topic add to a log-odds is summed, so the topics add up to what the
+features do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import Catalogue, CustomerStates
+from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, ONBOARDED_ON, TIER
+from features.featureset import FeatureSet
+
+from .wording_parts import Said, product_names
+
+AGE = "age"
+"""By which a policy silences ages, of persons and of companies, beside the dates that they come from."""
+
+SIMILAR, PATTERN = "similar", "holdings_pattern"
+"""Topics of what models say that are not explained by features: of the segment, and of the products held."""
+
+SEGMENT_ATTRIBUTES = frozenset({KIND, TIER, BIRTH_DATE, FOUNDED_ON, AGE})
+"""What similar customers are similar in, see `features.segments`."""
+
+
+class Subject(StrEnum):
+    """What a topic is about: which sentence is made of it."""
+
+    HOLDING = "holding"
+    BREADTH = "breadth"
+    BALANCES = "balances"
+    USE = "use"
+    MONEY = "money"
+    PAYMENTS = "payments"
+    CONTACTS = "contacts"
+    SIMILAR = "similar"
+    PARTNERS = "partners"
+    AGE = "age"
+    FOUNDED = "founded"
+    ONBOARDING = "onboarding"
+    ATTRIBUTE = "attribute"
+    SEASON = "season"
+    UNSPOKEN = "unspoken"
+
+
+class _Key(NamedTuple):
+    """What makes a topic one: features of equal keys belong together."""
+
+    code: str
+    subject: Subject
+    about: str = ""
+    attributes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One thing that people understand.
+
+    Attributes
+    ----------
+    code : stable name, for records and statistics
+    about : the product, family, channel, flow or attribute it is about; empty: the customer as a whole
+    product : position of the product it is about; -1: none
+    attributes : columns of customers it comes from, and `AGE`; a policy that silences one silences the topic
+    features : names of its features
+    columns : int64, shape (len(features),); where they stand in the feature set
+    """
+
+    code: str
+    subject: Subject
+    about: str
+    product: int
+    attributes: frozenset[str]
+    features: tuple[str, ...]
+    columns: NDArray[np.int64]
+
+
+_KEPT: WeakKeyDictionary[FeatureSet, Topics] = WeakKeyDictionary()
+
+
+class Topics:
+    """The topics of all features of some states.
+
+    Attributes
+    ----------
+    topics : in the order in which their first features stand
+    names : what the products are called, by position
+    similar : where among the topics that of similar customers is
+    """
+
+    def __init__(self, states: CustomerStates) -> None:
+        columns: dict[_Key, list[int]] = {}
+        names = states.feature_set.names
+        for column, described in enumerate(states.feature_set.dictionary()):
+            key = _key_of(described["family"], described["name"], described["dtype"])
+            columns.setdefault(key, []).append(column)
+        self.names: tuple[Said, ...] = product_names(states.catalogue)
+        self.topics: tuple[Topic, ...] = tuple(
+            Topic(
+                key.code,
+                key.subject,
+                key.about,
+                _product_of(key, states.catalogue),
+                key.attributes,
+                tuple(names[column] for column in found),
+                np.array(found, dtype=np.int64),
+            )
+            for key, found in columns.items()
+        )
+        self.similar: int = [topic.code for topic in self.topics].index(SIMILAR)
+        self._order = np.concatenate([topic.columns for topic in self.topics])
+        self._starts = np.cumsum([0, *(len(topic.columns) for topic in self.topics[:-1])])
+
+    @classmethod
+    def of(cls, states: CustomerStates) -> Topics:
+        """Those of `states`, made once."""
+        found = _KEPT.get(states.feature_set)
+        if found is None:
+            found = _KEPT[states.feature_set] = cls(states)
+        return found
+
+    def sums(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Shape (k, n_topics): what each topic adds to the log-odds.
+
+        Parameters
+        ----------
+        features : float64, shape (k, n_features); what each feature adds
+        """
+        return np.add.reduceat(features.take(self._order, axis=1), self._starts, axis=1)
+
+
+def _product_of(key: _Key, catalogue: Catalogue) -> int:
+    is_product = key.subject in (Subject.HOLDING, Subject.PARTNERS)
+    return catalogue.position_of(key.about) if is_product else -1
+
+
+def _key_of(family: str, name: str, dtype: str) -> _Key:
+    """The topic of one feature of a family of features."""
+    group, _, about = name.partition(":")
+    if family == "holdings":
+        return _Key(f"holds:{about}", Subject.HOLDING, about) if about else _Key("breadth", Subject.BREADTH)
+    if family == "balances":
+        return _Key(f"balance:{about}" if about else "balance_total", Subject.BALANCES, about)
+    if family == "activity":
+        return _activity(group.removesuffix("_before"), about)
+    if family == "contacts":
+        return _silent("complaints") if name == "open_complaints" else _Key("contacts", Subject.CONTACTS)
+    if family == "adoption":
+        if group == "partner_holding_share":
+            return _Key(f"partners:{about}", Subject.PARTNERS, about)
+        return _Key(SIMILAR, Subject.SIMILAR, attributes=SEGMENT_ATTRIBUTES)
+    if family == "profile":
+        return _profile(name, dtype)
+    return _silent("other")
+
+
+def _activity(panel: str, about: str) -> _Key:
+    if panel == "use":
+        return _Key(f"use:{about}", Subject.USE, about)
+    if panel == "payments":
+        return _Key("payments", Subject.PAYMENTS)
+    return _Key(_FLOWS[about], Subject.MONEY, about) if about in _FLOWS else _silent("other")
+
+
+_FLOWS = {"inflow": "money_in", "outflow": "money_out"}
+
+
+def _profile(name: str, dtype: str) -> _Key:
+    """An attribute's topic; by type, because a bank may call a column of its own by any name."""
+    if dtype == "years":
+        column = name.removeprefix("years_since_")
+        code, subject, *also = _DATES.get(column, (f"date:{column}", Subject.UNSPOKEN))
+        return _Key(code, subject, attributes=frozenset({column, *also}))
+    if name == "season":
+        return _Key("season", Subject.SEASON)
+    # nobody is told that it is for being a man or a woman; that somebody is a company goes without saying
+    subject = Subject.UNSPOKEN if name in ("gender", KIND) else Subject.ATTRIBUTE
+    return _Key(f"attribute:{name}", subject, name, frozenset({name}))
+
+
+_DATES: dict[str, tuple] = {
+    BIRTH_DATE: ("age", Subject.AGE, AGE),
+    FOUNDED_ON: ("founded", Subject.FOUNDED, AGE),
+    ONBOARDED_ON: ("onboarding", Subject.ONBOARDING),
+}
+
+
+def _silent(code: str) -> _Key:
+    return _Key(code, Subject.UNSPOKEN)

@@ -1,0 +1,164 @@
+"""What is said of balances, of money that came and went, and of how the customer uses the bank."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import Calendar
+from features.calendar import HISTORY_BITS
+
+from .topics import Topic
+from .wording_client import Client, of_strongest, raising
+from .wording_parts import Said, amount, channel_name, counted, each_period, family_name, is_amount, tidy, times
+
+_LEAST_FOR_PERCENT = 100.0  # below it, a share says little and the features' log((now + 1) / (before + 1)) is no ratio
+_FAMILY_CHANGE = 3  # periods, as in features.families.balances
+_MEAN_OF = 3  # periods, as in features.families.activity
+_BEFORE = "_before"
+
+
+def balances(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+    """Level and change of the total or of a family, as far as each speaks for the product."""
+    told = dict(raising(topic, client, parts))
+    now = float(client.values[topic.columns[0]])
+    level = topic.features[0] in told
+    changes = (
+        _change(now, value, int(name.rpartition("_")[2]) if not topic.about else _FAMILY_CHANGE, client.calendar)
+        for name, value in told.items()
+        if name != topic.features[0]
+    )
+    change = next((words for words in changes if words is not None), None)
+    if not is_amount(now):
+        return _no_balance(topic, client, product, now) if level else None
+    if not level and change is None:
+        return None
+    what, money = _what(topic, client), amount(now)
+    if not level and change is not None:
+        return Said(f"{what.text} in {client.now.text} {change.text}", f"{what.text_zh}{change.text_zh}")
+    text = f"{what.text}: {money.text} in {client.now.text}"
+    text_zh = f"{client.now.text_zh}{what.text_zh}{money.text_zh}"
+    return Said(text, text_zh) if change is None else Said(f"{text}, {change.text}", f"{text_zh}，{change.text_zh}")
+
+
+def _what(topic: Topic, client: Client) -> Said:
+    if topic.about:
+        family = family_name(topic.about)
+        return Said(f"Balance in {family.text}", f"{family.text_zh}余额")
+    if client.facts.debts[client.row] > 0:
+        return Said("Total balance, debts included", "各项余额（含负债）合计")
+    return Said("Total balance", "各项余额合计")
+
+
+def _no_balance(topic: Topic, client: Client, product: int, now: float) -> Said | None:
+    if now == 0:
+        what = _what(topic, client)
+        return Said(f"{what.text}: none in {client.now.text}", f"{client.now.text_zh}{what.text_zh}为零")
+    offered = client.block.states.catalogue.products[product].family
+    if math.isnan(now) and topic.about == offered and not client.holds_any(offered):
+        family = family_name(offered)
+        return Said(f"Holds nothing in {family.text} yet", f"尚未持有{family.text_zh}类产品")
+    return None
+
+
+def _change(now: float, log_ratio: float, n: int, calendar: Calendar) -> Said | None:
+    """How `now` compares with `n` periods before; ``log_ratio = log((now + 1) / (before + 1))``."""
+    if not abs(log_ratio) < HISTORY_BITS or not is_amount(now):
+        return None
+    before = (now + 1) / math.exp(log_ratio) - 1
+    if min(now, before) < _LEAST_FOR_PERCENT:
+        return None
+    span, ratio = counted(n, calendar), now / before
+    percent = round(100 * abs(ratio - 1))
+    if percent == 0:
+        return Said(f"about the same as {span.text} before", f"与{span.text_zh}前基本持平")
+    if ratio >= 3:
+        shown = tidy(ratio)
+        return Said(f"{shown} times that of {span.text} before", f"为{span.text_zh}前的{shown}倍")
+    if percent == 100 and ratio < 1:
+        return Said(f"down by more than 99% in {span.text}", f"{span.text_zh}内下降超过99%")
+    way, way_zh = ("up", "上升") if ratio > 1 else ("down", "下降")
+    return Said(f"{way} {percent}% in {span.text}", f"{span.text_zh}内{way_zh}{percent}%")
+
+
+class _When(NamedTuple):
+    """The time that a figure of activity is of.
+
+    Attributes
+    ----------
+    span : in the middle of a sentence in English, at its beginning in Chinese
+    each, each_zh : behind a figure in English, before its verb in Chinese, where it is the mean of the three periods
+        before the newest; else empty
+    """
+
+    span: Said
+    each: str
+    each_zh: str
+
+
+def _when(client: Client, name: str) -> _When:
+    if not name.partition(":")[0].endswith(_BEFORE):
+        return _When(client.now, "", "")
+    span, each = counted(_MEAN_OF, client.calendar), each_period(client.calendar)
+    earlier = Said(f"the {span.text} before {client.now.text}", f"{client.now.text_zh}之前{span.text_zh}")
+    return _When(earlier, f" {each.text}", f"平均{each.text_zh}")
+
+
+@of_strongest
+def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
+    """How often a channel was used; that no use is on record."""
+    channel = channel_name(topic.about)
+    if math.isnan(value):
+        return Said(f"No use of {channel.text} on record lately", f"近期没有使用{channel.text_zh}的记录")
+    span, each, _ = _when(client, name)
+    if value == 0 and not each:
+        text = f"No use of {channel.text} on record in {span.text}"
+        return Said(text, f"{span.text_zh}没有使用{channel.text_zh}的记录")
+    count = round(value * _MEAN_OF if each else value) if 0 < value < math.inf else 0
+    if count < 1:
+        return None
+    often = times(count)
+    return Said(
+        f"Used {channel.text} {often.text} in {span.text}", f"{span.text_zh}使用{channel.text_zh}{often.text_zh}"
+    )
+
+
+def money(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+    """What came in, or went out; beside what was usual, where it is much more."""
+    way, way_zh, side = ("came in", "转入", "in") if topic.about == "inflow" else ("went out", "转出", "out")
+    now, before = (float(client.values[column]) for column in topic.columns)
+    for name, value in raising(topic, client, parts):
+        span, each, each_zh = _when(client, name)
+        if value == 0 and not each:
+            return Said(f"No money {side} on record in {span.text}", f"{span.text_zh}没有{way_zh}记录")
+        if not is_amount(value):
+            continue
+        total = amount(value)
+        text = f"{total.text}{each} {way} during {span.text}"
+        text_zh = f"{span.text_zh}{each_zh}{way_zh}{total.text_zh}"
+        if not each and is_amount(before) and now / before >= 1.5:
+            ratio, three = tidy(now / before), counted(_MEAN_OF, client.calendar)
+            text += f", {ratio} times the average of the {three.text} before"
+            text_zh += f"，为此前{three.text_zh}平均值的{ratio}倍"
+        return Said(text, text_zh)
+    return None
+
+
+@of_strongest
+def payments(topic: Topic, client: Client, name: str, value: float) -> Said | None:
+    """Whom and how much the customer paid, or was paid by."""
+    if not is_amount(value):
+        return None
+    (span, each, each_zh), about = _when(client, name), name.partition(":")[2]
+    money, shown = amount(value), tidy(value)
+    partners = "counterparty" if shown == "1" else "counterparties"
+    text, text_zh = {
+        "payees": (f"Paid {shown} {partners}", f"向{shown}个交易对手付款"),
+        "paid": (f"Paid counterparties {money.text}", f"向交易对手付款{money.text_zh}"),
+        "payers": (f"Was paid by {shown} {partners}", f"收到{shown}个交易对手的付款"),
+        "received": (f"Was paid {money.text} by counterparties", f"收到交易对手付款{money.text_zh}"),
+    }.get(about, ("", ""))
+    return Said(f"{text}{each} in {span.text}", f"{span.text_zh}{each_zh}{text_zh}") if text else None

@@ -1,0 +1,99 @@
+"""Commands on the policy: what it says in words, whether it is sound, putting it into use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from features.cli import WorkspaceArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from features.states import CustomerStates
+
+    from .decisions.policy_problems import Problem
+
+# What a command needs is imported when it runs: `--help` answers at once.
+
+app = typer.Typer(
+    name="policy",
+    no_args_is_help=True,
+    help="What may be offered to whom: the policy in words, whether it is sound, putting it into use.",
+)
+
+PolicyArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The policy: a YAML file.")]
+
+
+@app.command()
+def check(
+    file: PolicyArgument,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            help="Workspace whose products, families, tiers and attributes the policy is to fit. Default: the one FILE "
+            "lies in, if any."
+        ),
+    ] = None,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="Of the words.")] = "en",
+) -> None:
+    """Say in words what a policy does, and what is wrong with it: file, line, key and rule of each problem.
+
+    Ends with exit code 1 when the policy cannot be used.
+    """
+    from datetime import date
+
+    from .decisions.policy_check import check_policy, ended_levers
+    from .decisions.policy_file import load_policy
+    from .decisions.policy_phrases import Language
+    from .decisions.policy_words import as_text, policy_words
+
+    loaded = load_policy(file)
+    states = _states_of(on if on is not None else _workspace_around(file))
+    warnings: Iterable[Problem] = ()
+    if states is not None:
+        warnings = check_policy(loaded, states)
+    elif loaded.policy.decision_day == "today":
+        warnings = ended_levers(loaded, date.today())
+    catalogue = None if states is None else states.catalogue
+    typer.echo(as_text(policy_words(loaded.policy, Language(language), catalogue)))
+    typer.echo("")
+    _warn(warnings)
+    if states is None:
+        typer.echo(
+            f"{loaded.name} is sound by itself. Its products, families and attributes were not checked against a bank: "
+            "add --on WORKSPACE."
+        )
+    else:
+        typer.echo(f"{loaded.name} is sound.")
+
+
+@app.command()
+def use(file: PolicyArgument, workspace: WorkspaceArgument) -> None:
+    """Put a policy into use: it is checked against the workspace first, and what is refused changes nothing."""
+    from features.progress import console
+
+    from .decisions.policy_use import use_policy
+
+    loaded, warnings = use_policy(file, workspace)
+    _warn(warnings)
+    console.print(f"{loaded.name} is in use: {loaded.path}.", markup=False, soft_wrap=True)
+
+
+def _warn(warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        typer.secho(f"Warning: {warning}", fg=typer.colors.YELLOW, err=True)
+
+
+def _workspace_around(file: Path) -> Path | None:
+    from features.states import CURRENT, STATES_FOLDER
+
+    return file.parent if (file.parent / STATES_FOLDER / CURRENT).is_file() else None
+
+
+def _states_of(workspace: Path | None) -> CustomerStates | None:
+    from features.states import current_states
+
+    return None if workspace is None else current_states(workspace)

@@ -1,0 +1,82 @@
+"""Online is batch is simulation, bit for bit, on ten thousand customers."""
+
+from dataclasses import fields
+
+import numba
+import numpy as np
+import pytest
+
+from features.build import build_states
+from features.sources.synthetic import SyntheticBank, generate
+from serving.decisions import Decisions
+from serving.decisions.policy_file import demonstration_policy_path
+from serving.decisions.policy_use import use_policy
+from serving.recommender import Recommender
+from serving.simulation import simulate
+from tests.training.banks import light, once
+from training import train
+
+LIMIT = 5
+CUSTOMERS = 10_000
+ARRAYS = (
+    "positions", "products", "propensities", "values", "contexts", "levers", "priorities", "steps", "excluded",
+    "personalised", "service_actions", "triggers",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recommender(session_folder):
+    """Over a bank of 12,500 customers, not all of them known yet."""
+
+    def make(folder):
+        generate(SyntheticBank(retail=11_500, corporate=1000, periods=14, truth_periods=1, seed=7), folder / "bank")
+        build_states(folder / "bank" / "tables", folder)
+        train(folder, light(models=("popularity", "association_rules", "propensity")))
+        use_policy(demonstration_policy_path(), folder)
+
+    return Recommender.open(once(session_folder, "ten-thousand", make))
+
+
+@pytest.fixture(scope="module")
+def batch(recommender):
+    """All decisions of the stream, one array each."""
+    parts = list(recommender.stream(limit=LIMIT))
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+
+
+def test_everything_that_decides_is_compared():
+    kept_apart = {"found_triggers", "facts", "silences", "factors"}  # from which the others are made
+    assert {field.name for field in fields(Decisions)} - kept_apart | {"triggers"} == set(ARRAYS)
+
+
+def test_online_is_batch(recommender, batch):
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)  # as the service runs
+    states, context = recommender.states, recommender.context()
+    drawn = np.sort(np.random.default_rng(0).choice(len(batch["positions"]), CUSTOMERS, replace=False))
+    try:
+        for row in drawn:
+            position = batch["positions"][row : row + 1]
+            alone = recommender.decide(states.block(position, states.as_of_period), context, limit=LIMIT)
+            for name in ARRAYS:
+                assert getattr(alone, name).tobytes() == batch[name][row].tobytes(), (name, position)
+    finally:
+        numba.set_num_threads(threads)
+
+
+def test_the_size_of_blocks_changes_nothing(recommender, batch):
+    context, period = recommender.context(), recommender.states.as_of_period
+    parts = [recommender.decide(block, context, limit=LIMIT) for block in recommender.states.blocks(period, size=777)]
+    for name in ARRAYS:
+        assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == batch[name].tobytes(), name
+
+
+def test_simulation_is_batch(recommender, batch):
+    policy = recommender.policy.policy
+    (simulated,) = simulate(recommender.score_for(policy), [recommender.compiled_for(policy)], limit=LIMIT)
+    offers = np.bincount(batch["products"][batch["products"] >= 0], minlength=len(recommender.states.catalogue))
+    assert simulated.offers.tolist() == offers.tolist()
+    assert simulated.customers == len(batch["positions"])
+    personal = batch["personalised"][:, None] & (batch["products"] >= 0)
+    worth = (batch["propensities"].astype(np.float64) * batch["values"])[personal].sum()
+    assert simulated.expected_value == pytest.approx(worth, rel=1e-9)
