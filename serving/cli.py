@@ -14,7 +14,8 @@ from features.errors import NextProductError
 from training.cli import app as training_commands
 from training.cli import tracking_uri
 
-from .command_options import AsJson, ChannelOption, Language, LimitOption, limit_of, print_json
+from .command_options import AsJson, ChannelOption, LimitOption, limit_of, print_json
+from .language import Language
 from .policy_cli import app as policy_commands
 from .policy_reports_cli import app as policy_reports
 
@@ -51,7 +52,7 @@ def recommend(
     limit: LimitOption = None,
     channel: ChannelOption = None,
     client_asked: ClientAsked = None,
-    language: Annotated[Language, typer.Option(help="Of the reasons.")] = "en",
+    language: Annotated[Language, typer.Option(help="Of the reasons.")] = Language.EN,
     as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
-
-Language = Literal["en", "zh"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 ChannelOption = Annotated[

@@ -16,12 +16,12 @@ from features.sources.synthetic import SyntheticBank, generate
 from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
 from .config import ServingConfig
-from .decisions.policy_file import POLICY_FILE, demonstration_policy_path, policy_path
-from .decisions.policy_use import use_policy
+from .decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path
+from .decisions.policy.use import use_policy
 from .decisions.reason_codes import REASONS_OF
 from .recommendation import Recommendation
 from .recommender import Recommender
-from .simulation import simulate
+from .simulation.simulation import simulate
 from .summary import suggestions_table
 
 BANK = "bank"

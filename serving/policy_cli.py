@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.cli import WorkspaceArgument
+
+from .language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from features.states import CustomerStates
 
-    from .decisions.policy_problems import Problem
+    from .decisions.policy.problems import Problem
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -37,7 +39,7 @@ def check(
             "lies in, if any."
         ),
     ] = None,
-    language: Annotated[Literal["en", "zh"], typer.Option(help="Of the words.")] = "en",
+    language: Annotated[Language, typer.Option(help="Of the words.")] = Language.EN,
 ) -> None:
     """Say in words what a policy does, and what is wrong with it: file, line, key and rule of each problem.
 
@@ -45,10 +47,9 @@ def check(
     """
     from datetime import date
 
-    from .decisions.policy_check import check_policy, ended_levers
-    from .decisions.policy_file import load_policy
-    from .decisions.policy_phrases import Language
-    from .decisions.policy_words import as_text, policy_words
+    from .decisions.policy.check import check_policy, ended_levers
+    from .decisions.policy.loading import load_policy
+    from .decisions.policy.words import as_text, policy_words
 
     loaded = load_policy(file)
     states = _states_of(on if on is not None else _workspace_around(file))
@@ -58,7 +59,7 @@ def check(
     elif loaded.policy.decision_day == "today":
         warnings = ended_levers(loaded, date.today())
     catalogue = None if states is None else states.catalogue
-    typer.echo(as_text(policy_words(loaded.policy, Language(language), catalogue)))
+    typer.echo(as_text(policy_words(loaded.policy, language, catalogue)))
     typer.echo("")
     _warn(warnings)
     if states is None:
@@ -75,7 +76,7 @@ def use(file: PolicyArgument, workspace: WorkspaceArgument) -> None:
     """Put a policy into use: it is checked against the workspace first, and what is refused changes nothing."""
     from features.progress import console
 
-    from .decisions.policy_use import use_policy
+    from .decisions.policy.use import use_policy
 
     loaded, warnings = use_policy(file, workspace)
     _warn(warnings)

@@ -15,11 +15,11 @@ from .command_options import AsJson, ChannelOption, LimitOption, limit_of, print
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .decisions.fairness import FairnessReport, Finding
-    from .decisions.lever_costs import LeverCosts
-    from .decisions.policy_diff import Change, ChangeEffect, PolicyDiff
     from .recommender import Recommender
-    from .simulation import Difference, ScenarioOf
+    from .simulation.fairness import FairnessReport, Finding
+    from .simulation.lever_costs import LeverCosts
+    from .simulation.policy_diff import Change, ChangeEffect, PolicyDiff
+    from .simulation.simulation import Difference, ScenarioOf
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -46,9 +46,9 @@ def diff(
     """
     from features.progress import progress_bar, report_console
 
-    from .decisions.policy_check import check_policy
-    from .decisions.policy_diff import diff_on
-    from .decisions.policy_file import load_policy
+    from .decisions.policy.check import check_policy
+    from .decisions.policy.loading import load_policy
+    from .simulation.policy_diff import diff_on
 
     loaded = [load_policy(path) for path in (old, new)]
     recommender = _recommender(on)
@@ -84,7 +84,7 @@ def levers(
     """
     from features.progress import progress_bar, report_console
 
-    from .decisions.lever_costs import lever_costs
+    from .simulation.lever_costs import lever_costs
 
     recommender = _recommender(workspace)
     with progress_bar() as progress:
@@ -117,7 +117,7 @@ def fairness(
     """
     from features.progress import progress_bar, report_console
 
-    from .decisions.fairness import judge_fairness
+    from .simulation.fairness import judge_fairness
 
     recommender = _recommender(workspace)
     scenario_of = scenarios_of(recommender, channel)
@@ -134,7 +134,7 @@ def fairness(
 def scenarios_of(recommender: Recommender, channel: str | None = None) -> ScenarioOf:
     """From a policy to its use by `recommender` now, through the policy's first channel if none is named."""
     from .decisions import Policy
-    from .simulation import Scenario
+    from .simulation.simulation import Scenario
 
     def scenario_of(policy: Policy) -> Scenario:
         compiled = recommender.compiled_for(policy)

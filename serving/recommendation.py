@@ -8,11 +8,11 @@ from typing import Any
 from features import CustomerBlock
 from training import Bundle
 
-from .command_options import Language
 from .decisions import CompiledPolicy, Context, Decisions
-from .decisions.policy import TRIGGERS
-from .decisions.reasons import SpokenReason, reasons_for
-from .decisions.suitability import CLIENT_ASKED_STEP, ELDERLY_STEP
+from .decisions.layers.suitability import CLIENT_ASKED_STEP, ELDERLY_STEP
+from .decisions.policy.schema import TRIGGERS
+from .decisions.reasons.spoken import SpokenReason, reasons_for
+from .language import Language
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Recommendation:
     suggestions: tuple[Suggestion, ...]
     versions: Versions
 
-    def to_dict(self, language: Language = "en") -> dict[str, Any]:
+    def to_dict(self, language: Language = Language.EN) -> dict[str, Any]:
         """As the service and ``nextproduct recommend --json`` give it, texts in one language."""
         return {
             "customer_id": self.customer_id,
@@ -183,4 +183,4 @@ def _steps(policy: CompiledPolicy, bits: int) -> tuple[str, ...]:
 
 
 def _text(spoken: SpokenReason | ServiceAction, language: Language) -> str:
-    return spoken.text_zh if language == "zh" else spoken.text
+    return spoken.text_zh if language is Language.ZH else spoken.text

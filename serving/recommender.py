@@ -18,12 +18,12 @@ from features.states import current_states
 from training import CHAMPION, Bundle, Tracking
 
 from .decisions import CompiledPolicy, Context, Decisions, FreshEvent, FreshEvents, Policy, decide
-from .decisions.attributes import columns_of, unseen
-from .decisions.policy_check import check_policy
-from .decisions.policy_file import LoadedPolicy, load_policy, policy_path
+from .decisions.layers.attributes import columns_of, unseen
+from .decisions.policy.check import check_policy
+from .decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from .decisions.why_not import WhyNot, why_not
 from .recommendation import Recommendation, Versions, recommendation_of
-from .simulation import Score
+from .simulation.simulation import Score
 
 
 class Recommender:

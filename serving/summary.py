@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from .recommendation import Language, Recommendation, Suggestion
+from .language import Language
+from .recommendation import Recommendation, Suggestion
 
-_NOTHING = {"en": "nothing to offer", "zh": "暂无可推荐产品"}
-_NOT_PERSONALISED = {"en": "by popularity: personalisation refused", "zh": "按热度排序：客户拒绝个性化推荐"}
+_NOTHING = {Language.EN: "nothing to offer", Language.ZH: "暂无可推荐产品"}
+_NOT_PERSONALISED = {
+    Language.EN: "by popularity: personalisation refused",
+    Language.ZH: "按热度排序：客户拒绝个性化推荐",
+}
 
 
-def suggestions_table(recommendations: Sequence[Recommendation], language: Language = "en") -> Table:
+def suggestions_table(recommendations: Sequence[Recommendation], language: Language = Language.EN) -> Table:
     """Service actions and suggestions, one row each, customers apart."""
     table = Table(title="Suggestions 推荐产品")
     for heading in ("customer", "", "product 产品"):
@@ -22,7 +26,7 @@ def suggestions_table(recommendations: Sequence[Recommendation], language: Langu
     table.add_column("reasons 推荐理由", max_width=78, overflow="fold")
     for recommendation in recommendations:
         lines = [
-            ("!", action.action, "", "", action.text_zh if language == "zh" else action.text)
+            ("!", action.action, "", "", action.text_zh if language is Language.ZH else action.text)
             for action in recommendation.service_actions
         ]
         lines += [_line(suggestion, language) for suggestion in recommendation.suggestions]
@@ -37,8 +41,8 @@ def suggestions_table(recommendations: Sequence[Recommendation], language: Langu
 
 
 def _line(suggestion: Suggestion, language: Language) -> tuple[str, str, str, str, str]:
-    name = suggestion.name_zh if language == "zh" and suggestion.name_zh else suggestion.name
-    reasons = [reason.text_zh if language == "zh" else reason.text for reason in suggestion.reasons]
+    name = suggestion.name_zh if language is Language.ZH and suggestion.name_zh else suggestion.name
+    reasons = [reason.text_zh if language is Language.ZH else reason.text for reason in suggestion.reasons]
     steps = [f"→ {step}" for step in suggestion.steps]
     return (
         str(suggestion.rank),

@@ -1,7 +1,7 @@
 """The application: routes over a recommender, errors as problem details."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from features.errors import NextProductError, NotFound
 
 from ..config import ServingConfig
+from ..language import Language
 from .holder import RecommenderHolder
 from .schemas import Health, Problem, Readiness, Recommendations
 
@@ -72,7 +73,7 @@ def create_app(holder: RecommenderHolder, config: ServingConfig) -> FastAPI:
         client_asked: Annotated[
             list[str] | None, Query(description="Products the client asked for; the rest is what we recommend")
         ] = None,
-        language: Annotated[Literal["en", "zh"], Query(description="Of the reasons")] = "en",
+        language: Annotated[Language, Query(description="Of the reasons")] = Language.EN,
     ) -> Response:
         """What the policy allows the customer to be offered, by priority, best first, with reasons."""
         found = holder.get().recommend(customer_id, limit, channel=channel, asked=client_asked or ())

@@ -3,7 +3,7 @@
 from .compiled import CompiledPolicy, Context
 from .decide import Decisions, decide
 from .fresh import FreshEvent, FreshEvents
-from .policy import Policy
+from .policy.schema import Policy
 from .reason_codes import Layer, Reason
 
 __all__ = [

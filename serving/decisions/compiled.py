@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from features import CustomerStates
 from features.errors import NotFound
 
-from .arbitration import Weights
-from .contact_policy import ContactTables
 from .fresh import FreshEvents
-from .policy import Policy
-from .rule_tables import ArbitrationTables, EligibilityTables, Groups, arbitration_tables, eligibility_tables
-from .suitability import SuitabilityTables
-from .triggers import TriggerTables
-from .value import ProductValue
+from .layers.arbitration import Weights
+from .layers.contact_policy import ContactTables
+from .layers.rule_tables import ArbitrationTables, EligibilityTables, Groups, arbitration_tables, eligibility_tables
+from .layers.suitability import SuitabilityTables
+from .layers.triggers import TriggerTables
+from .layers.value import ProductValue
+from .policy.schema import Policy
 
 POPULARITY_WINDOW = 3
 """Periods whose acquisitions make a product popular."""

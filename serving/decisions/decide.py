@@ -15,16 +15,16 @@ from features import CustomerBlock
 from features.errors import BadInput
 from training import top_k
 
-from . import arbitration, consent, contact_policy, eligibility, suitability
-from . import triggers as trigger_finder
-from .arbitration import Priorities
 from .compiled import CompiledPolicy, Context
-from .contact_policy import Silences
-from .facts import EXPIRED_ASSESSMENT, CustomerFacts, facts_of
 from .fresh import FreshEvents
-from .policy import TRIGGERS
+from .layers import arbitration, consent, contact_policy, eligibility, suitability
+from .layers import triggers as trigger_finder
+from .layers.arbitration import Priorities
+from .layers.contact_policy import Silences
+from .layers.facts import EXPIRED_ASSESSMENT, CustomerFacts, facts_of
+from .layers.triggers import FoundTriggers
+from .policy.schema import TRIGGERS
 from .reason_codes import Reason
-from .triggers import FoundTriggers
 
 _PERSONAL = ~Reason.PERSONALISATION_REFUSED.bit
 

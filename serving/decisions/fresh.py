@@ -16,7 +16,7 @@ from features.candidates import candidates_of
 from features.contracts import OUTCOMES, PURPOSES
 from features.errors import BadInput
 
-from .facts import days_since_epoch
+from .layers.facts import days_since_epoch
 
 EventKind = Literal["opened", "closed", "outcome", "consent", "complaint_opened", "complaint_resolved", "balance_jump"]
 OPENED, CLOSED, OUTCOME, CONSENT, COMPLAINT_OPENED, COMPLAINT_RESOLVED, BALANCE_JUMP = range(7)

@@ -12,11 +12,11 @@ from features import Catalogue, CustomerBlock
 from features.contracts import KINDS, RISK_LEVELS, RISK_RATINGS
 
 from .compiled import CompiledPolicy, Context
-from .contact_policy import LATER_RULE, reason_of
 from .decide import Decisions
-from .policy import EligibilityRule, Policy, Rule
+from .layers.contact_policy import LATER_RULE, reason_of
+from .layers.rule_tables import products_in
+from .policy.schema import EligibilityRule, Policy, Rule
 from .reason_codes import Reason, reasons_in
-from .rule_tables import products_in
 
 CATALOGUE_RULE = "products table"
 """The rule of what the catalogue says."""

@@ -9,10 +9,10 @@ import pytest
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, generate
 from serving.decisions import Decisions
-from serving.decisions.policy_file import demonstration_policy_path
-from serving.decisions.policy_use import use_policy
+from serving.decisions.policy.loading import demonstration_policy_path
+from serving.decisions.policy.use import use_policy
 from serving.recommender import Recommender
-from serving.simulation import simulate
+from serving.simulation.simulation import simulate
 from tests.training.banks import light, once
 from training import train
 

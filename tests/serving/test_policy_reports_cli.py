@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import NotFound
-from serving.decisions.policy_problems import BadPolicy
+from serving.decisions.policy.problems import BadPolicy
 from serving.policy_reports_cli import app, scenarios_of
-from serving.simulation import compare, simulate
-from tests.serving.scenarios import LIMIT, POLICY, bank_policy
+from serving.simulation.simulation import compare, simulate
+from tests.serving.simulation.scenarios import LIMIT, POLICY, bank_policy
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import duckdb
 
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, generate
-from serving.decisions.policy_file import POLICY_FILE, demonstration_policy_path
+from serving.decisions.policy.loading import POLICY_FILE, demonstration_policy_path
 from training import TrainingConfig, train
 
 LIGHT = """\

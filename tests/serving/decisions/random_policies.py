@@ -16,7 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from features.contracts import KINDS, OUTCOMES, RISK_LEVELS, RISK_RATINGS
-from serving.decisions.policy import (
+from serving.decisions.policy.schema import (
     DIMENSIONS,
     ELIGIBILITY_SETTINGS,
     EligibilityRule,

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from serving.decisions.policy import ContactRule, EligibilityRule, Floor, Policy
+from serving.decisions.policy.schema import ContactRule, EligibilityRule, Floor, Policy
+from serving.decisions.policy.suitability_pack import Elderly, Funds
 from serving.decisions.reason_codes import Reason, reasons_in
-from serving.decisions.suitability_pack import Elderly, Funds
 from tests.features.banks import Row
 from tests.oracles.policy import Event
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.decisions import Layer, Reason
-from serving.decisions.policy import scoped_rules
+from serving.decisions.policy.schema import scoped_rules
 from serving.decisions.reason_codes import REASONS_OF, first_reasons, reasons_in
 from serving.decisions.why_not import CATALOGUE_RULE, why_not
 

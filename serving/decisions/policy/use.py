@@ -1,0 +1,91 @@
+"""Putting a policy into use in a workspace, in one step and only when it is sound there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from features.errors import BadConfiguration
+from features.states import current_states
+
+from .check import check_policy
+from .loading import POLICY_FILE, LoadedPolicy, load_policy
+from .problems import Problem
+
+
+def use_policy(path: Path, workspace: Path) -> tuple[LoadedPolicy, tuple[Problem, ...]]:
+    """Copy the policy in `path`, with its suitability pack, into `workspace` and return it with its warnings.
+
+    Readers see the policy before or this one, never part of one; whatever is refused leaves the one before as it was.
+
+    Raises
+    ------
+    BadPolicy : when it is not sound, by itself or for what the workspace's states know
+    BadConfiguration : when its pack cannot come along
+    """
+    loaded = load_policy(path)
+    warnings = check_policy(loaded, current_states(workspace))
+    pack = _bring_pack(loaded, workspace)
+    aside = workspace / f".{POLICY_FILE}.{os.getpid()}"
+    try:
+        _write(aside, loaded.document.data)
+        if load_policy(aside).digest != loaded.digest:
+            raise BadConfiguration(f"{path} means something else from within {workspace}: nothing was changed")
+        aside.replace(workspace / POLICY_FILE)
+    except BaseException:
+        if pack is not None:
+            pack.unlink(missing_ok=True)
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+    _settle(workspace)
+    return load_policy(workspace / POLICY_FILE), warnings
+
+
+def _bring_pack(loaded: LoadedPolicy, workspace: Path) -> Path | None:
+    """Copy the policy's own pack beside where the policy goes; the file that was made, None: none had to be.
+
+    A pack keeps its name, since the policy's text names it, and never overwrites another: the policy in use, or one to
+    go back to, may need that.
+    """
+    source = loaded.pack_beside
+    if source is None:
+        return None
+    named = loaded.document.content["suitability"]["pack"]
+    advice = "put the pack beside the policy and name it by its file name, or write it into the policy"
+    if named != source.name:
+        raise BadConfiguration(f"{loaded.path}: suitability.pack: {named} does not lie beside the policy: {advice}")
+    target = workspace / source.name
+    if source.name == POLICY_FILE:
+        raise BadConfiguration(f"{loaded.path}: suitability.pack: {named} has the policy's own name: rename the pack")
+    if target.is_file() and target.read_bytes() == loaded.pack.data:
+        return None
+    if target.exists():
+        raise BadConfiguration(
+            f"{loaded.path}: suitability.pack: {target} is another pack, which a policy may need: give the new one a "
+            "name of its own, such as its name with its year"
+        )
+    aside = workspace / f".{source.name}.{os.getpid()}"
+    try:
+        _write(aside, loaded.pack.data)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _settle(folder: Path) -> None:
+    """Make the new name last through a power failure too, where folders can be synced."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

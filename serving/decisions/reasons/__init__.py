@@ -1,0 +1,1 @@
+"""Reasons that can be said aloud: from the model, from holdings, from triggers."""

@@ -1,0 +1,1 @@
+"""What a policy would do to everybody: simulation, differences between policies, costs of levers, fairness."""

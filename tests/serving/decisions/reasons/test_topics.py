@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from features.build import BuildConfig, build_states
+from features.calendar import Calendar, Frequency
+from features.states import CustomerStates, current_states
+from serving.decisions.reasons.topics import AGE, SEGMENT_ATTRIBUTES, Subject, Topics
+from tests.features.banks import NEWEST_DAY, RandomBank, write_parquet
+
+FREQUENCIES = [Frequency.MONTH, Frequency.WEEK, Frequency.QUARTER]
+
+
+@pytest.fixture(scope="module", params=["synthetic", *FREQUENCIES])
+def states(request, trained, tmp_path_factory) -> CustomerStates:
+    if request.param == "synthetic":
+        return current_states(trained)
+    folder = tmp_path_factory.mktemp("random")
+    write_parquet(folder / "tables", RandomBank(21, Calendar(request.param)).tables())
+    return build_states(
+        folder / "tables", folder / "workspace", BuildConfig(period=request.param), as_of=NEWEST_DAY
+    ).states
+
+
+def topic_of(states: CustomerStates, code: str):
+    return next(topic for topic in Topics.of(states).topics if topic.code == code)
+
+
+def test_every_feature_has_exactly_one_topic(states):
+    topics = Topics.of(states).topics
+    columns = np.concatenate([topic.columns for topic in topics])
+    assert sorted(columns.tolist()) == list(range(len(states.feature_set.names)))
+    codes = [topic.code for topic in topics]
+    assert len(set(codes)) == len(codes)
+    assert "other" not in codes, "every family of features has topics"
+
+
+def test_names_stand_beside_their_columns(states):
+    for topic in Topics.of(states).topics:
+        assert topic.features == tuple(states.feature_set.names[column] for column in topic.columns)
+
+
+def test_sums_of_topics_are_sums_of_features(states):
+    topics = Topics.of(states)
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(4, len(states.feature_set.names)))
+    sums = topics.sums(features)
+    assert sums.shape == (4, len(topics.topics))
+    np.testing.assert_allclose(sums.sum(axis=1), features.sum(axis=1), rtol=1e-12)
+    for number, topic in enumerate(topics.topics):
+        np.testing.assert_allclose(sums[:, number], features[:, topic.columns].sum(axis=1), rtol=1e-12, atol=1e-14)
+
+
+def test_are_made_once(states):
+    assert Topics.of(states) is Topics.of(states)
+
+
+def test_a_product_is_one_topic_whatever_is_known_of_its_holding(states):
+    product_id = states.catalogue.product_ids[-1]
+    topic = topic_of(states, f"holds:{product_id}")
+    groups = ["held", "held_lag_1", "held_lag_2", "held_lag_3", "tenure", "age_since_add", "age_since_drop"]
+    assert topic.features == tuple(f"{group}:{product_id}" for group in [*groups, "adds", "drops"])
+    assert topic.product == len(states.catalogue) - 1
+
+
+def test_what_may_be_silenced(states):
+    topics = {topic.code: topic for topic in Topics.of(states).topics}
+    assert topics["age"].attributes == {"birth_date", AGE}
+    assert topics["founded"].attributes == {"founded_on", AGE}
+    assert topics["similar"].attributes == SEGMENT_ATTRIBUTES
+    for name in ("gender", "region", "tier", "risk_level", "income"):
+        assert topics[f"attribute:{name}"].attributes == {name}
+    for topic in topics.values():
+        if topic.subject in (Subject.ATTRIBUTE, Subject.AGE, Subject.FOUNDED, Subject.ONBOARDING):
+            assert topic.attributes
+
+
+@pytest.mark.parametrize("code", ["complaints", "attribute:gender", "attribute:kind", "date:risk_expires_on"])
+def test_what_is_never_spoken(states, code):
+    assert topic_of(states, code).subject is Subject.UNSPOKEN
