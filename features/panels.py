@@ -50,23 +50,26 @@ class Panel:
         return self.values.shape[1]
 
     def by_group(
-        self, positions: NDArray[np.int64], age: int, span: int, groups: NDArray[np.int64], n_groups: int
+        self,
+        positions: NDArray[np.int64],
+        ages: NDArray[np.int64],
+        groups: NDArray[np.int64],
+        n_groups: int,
     ) -> NDArray[np.float32]:
         """Sums over the keys of each group.
 
         Parameters
         ----------
-        age : periods between the newest and the one looked from
-        span : periods to return, counted backwards from there
+        ages : int64, shape (n,); the periods to return, each by how many lie between it and the newest one
         groups : int64, shape (n_keys,); the group of each key, -1: left out
 
         Returns
         -------
-        float32, shape (len(positions), n_groups, span); NaN where no key of the group has a value in that period
+        float32, shape (len(positions), n_groups, n); NaN where no key of the group has a value in that period
         """
-        out = np.full((len(positions), n_groups, span), np.nan, dtype=np.float32)
+        out = np.full((len(positions), n_groups, len(ages)), np.nan, dtype=np.float32)
         if len(self.values):
-            _sum_groups(positions, self.indptr, self.keys, self.values, age, groups, out)
+            _sum_groups(positions, self.indptr, self.keys, self.values, ages, groups, out)
         return out
 
     def save(self, folder: Path) -> None:
@@ -102,15 +105,16 @@ def _pack(customers, keys, ages, values, n_customers, depth):  # type: ignore[no
 
 
 @numba.njit(cache=True, parallel=True)
-def _sum_groups(positions, indptr, keys, values, age, groups, out):  # type: ignore[no-untyped-def]
-    span = min(out.shape[2], values.shape[1] - age)
+def _sum_groups(positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
     for row in numba.prange(len(positions)):
         for series in range(indptr[positions[row]], indptr[positions[row] + 1]):
             group = groups[keys[series]]
             if group < 0:
                 continue
-            for step in range(span):
-                value = values[series, age + step]
+            for step in range(len(ages)):
+                if ages[step] >= values.shape[1]:
+                    continue
+                value = values[series, ages[step]]
                 if np.isnan(value):
                     continue
                 if np.isnan(out[row, group, step]):

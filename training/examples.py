@@ -129,8 +129,8 @@ class HiddenHoldings(Examples):
     def batches(self) -> Iterator[Batch]:
         """One row for each product hidden."""
         drawn = np.random.default_rng(self.seed)
-        for start in range(0, len(self.positions), BLOCK_SIZE // 8):
-            whole = self.states.block(self.positions[start : start + BLOCK_SIZE // 8], self.latest_period)
+        for start in range(0, len(self.positions), BLOCK_SIZE):
+            whole = self.states.block(self.positions[start : start + BLOCK_SIZE], self.latest_period)
             # a product no longer on sale cannot be asked back
             askable = whole.held & whole.without(whole.held).candidates
             rows, products = np.nonzero(askable)

@@ -94,7 +94,7 @@ def _units(examples: Examples) -> Sequence[Examples]:
     if isinstance(examples, DatedExamples):
         return [DatedExamples(examples.states, (period,), examples.horizon) for period in sorted(examples.periods)]
     if isinstance(examples, HiddenHoldings) and not examples.once:
-        size = BLOCK_SIZE // 8  # as HiddenHoldings goes through them
+        size = BLOCK_SIZE  # as HiddenHoldings goes through them
         return [
             HiddenHoldings(examples.states, examples.positions[start : start + size])
             for start in range(0, len(examples.positions), size)

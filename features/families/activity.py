@@ -48,7 +48,7 @@ class ActivityFeatures(FeatureFamily):
         for name in self._panels:
             panel: Panel = getattr(block.states, name)
             n = len(panel.key_names)
-            series = panel.by_group(block.positions, age, _SPAN, np.arange(n), n)
+            series = panel.by_group(block.positions, age + np.arange(_SPAN), np.arange(n), n)
             unknown = np.isnan(series).all(axis=2)
             series = np.nan_to_num(series)
             now = series[:, :, 0]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..block import CustomerBlock
     from ..states import CustomerStates
 
-_SPAN = 13
 _CHANGES = (1, 3, 12)
+_BACK = (0, *_CHANGES)  # periods that any feature looks at
 
 
 class BalanceFeatures(FeatureFamily):
@@ -57,14 +57,14 @@ class BalanceFeatures(FeatureFamily):
             return
         n = len(self._families)
         age = block.states.age_of(block.period)
-        series = block.states.balances.by_group(block.positions, age, _SPAN, self._groups, n)
+        series = block.states.balances.by_group(block.positions, age + np.array(_BACK), self._groups, n)
         total = _sum_known(series)
         out[:, 0] = total[:, 0]
         for column, back in enumerate(_CHANGES, start=1):
-            out[:, column] = _log_ratio(total[:, 0], total[:, back])
+            out[:, column] = _log_ratio(total[:, 0], total[:, _BACK.index(back)])
         first = 1 + len(_CHANGES)
         out[:, first : first + n] = series[:, :, 0]
-        out[:, first + n :] = _log_ratio(series[:, :, 0], series[:, :, 3])
+        out[:, first + n :] = _log_ratio(series[:, :, 0], series[:, :, _BACK.index(3)])
 
 
 def _sum_known(series: NDArray[np.float32]) -> NDArray[np.float32]:

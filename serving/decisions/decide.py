@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from .policy.schema import TRIGGERS
 from .reason_codes import Reason
 
 _PERSONAL = ~Reason.PERSONALISATION_REFUSED.bit
+_OUTRANKED = Reason.OUTRANKED.bit
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,11 @@ def decide(
     if products is not None:
         free &= products
     ranked = _ranked(factors.priorities, free, asked, min(limit, block.n_products))
-    _outrank(free, ranked, excluded)
-    places = np.arange(len(ranked))[:, None] * block.n_products + np.maximum(ranked, 0)
-    nothing = ranked < 0
+    shown = _shown(factors, steps, free, ranked, excluded)
     return Decisions(
-        positions=block.positions,
-        products=ranked,
-        propensities=_at(factors.propensities, places, nothing),
-        values=_at(factors.values, places, nothing),
-        contexts=_at(factors.contexts, places, nothing),
-        levers=_at(factors.levers, places, nothing),
-        priorities=_at(factors.priorities, places, nothing),
-        steps=_at(steps, places, nothing),
+        block.positions,
+        ranked,
+        *shown,
         excluded=excluded,
         personalised=(refused & ~_PERSONAL) == 0,
         service_actions=_service_actions(policy, facts, silences, triggers),
@@ -152,18 +147,48 @@ def _ranked(
     return np.take_along_axis(ranked, np.argsort(ranked < 0, axis=1, kind="stable"), axis=1)[:, :limit].copy()
 
 
-def _at(values: NDArray, places: NDArray[np.int64], nothing: NDArray[np.bool_]) -> NDArray:
-    """The values of ranked products, at `places` of all cells; 0 where there is `nothing`."""
-    found = values.ravel()[places]
-    found[nothing] = 0
-    return found
+def _shown(
+    factors: Priorities,
+    steps: NDArray[np.uint8],
+    free: NDArray[np.bool_],
+    ranked: NDArray[np.int32],
+    excluded: NDArray[np.uint32],
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.uint8],
+]:
+    """The factors and steps of what is `ranked`, 0 where nothing is; what is `free` and is not shown is outranked."""
+    shape = ranked.shape
+    shown = (
+        np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint8),
+    )  # fmt: skip
+    _show((*vars(factors).values(), steps), free, ranked, excluded, shown)
+    return shown
 
 
-def _outrank(free: NDArray[np.bool_], ranked: NDArray[np.int32], excluded: NDArray[np.uint32]) -> None:
-    """Mark what could have been offered and is not among the `ranked`; `free` is used up."""
-    rows, places = np.nonzero(ranked >= 0)
-    free[rows, ranked[rows, places]] = False
-    np.bitwise_or(excluded, Reason.OUTRANKED.bit, out=excluded, where=free)
+@numba.njit(cache=True, nogil=True)
+def _show(values, free, ranked, excluded, shown):  # type: ignore[no-untyped-def]
+    propensities, worth, contexts, levers, priorities, steps = values
+    for row in range(len(ranked)):
+        for product in range(free.shape[1]):
+            if free[row, product]:
+                excluded[row, product] |= _OUTRANKED
+        for place in range(ranked.shape[1]):
+            product = ranked[row, place]
+            if product < 0:
+                break
+            excluded[row, product] &= ~_OUTRANKED
+            shown[0][row, place] = propensities[row, product]
+            shown[1][row, place] = worth[row, product]
+            shown[2][row, place] = contexts[row, product]
+            shown[3][row, place] = levers[row, product]
+            shown[4][row, place] = priorities[row, product]
+            shown[5][row, place] = steps[row, product]
 
 
 def _service_actions(

@@ -3,7 +3,7 @@
 Run by ``python -m tests.benchmarks.bench_decisions``. The last lines are JSON, one figure each.
 `decide` alone is given its scores; the way from states computes features, scores and decisions, turn by turn with
 LightGBM's own predict of the same boosters over the same customers, on as many threads. Intervals are bootstraps over
-blocks.
+blocks and turns.
 """
 
 import json
@@ -29,6 +29,9 @@ from training.models import Propensity
 TRAINED_ON = tuple(range(NEWEST - 4, NEWEST))
 THREADS = 2
 SINGLES = 1000
+TURNS = 16
+"""Stretches of blocks after which the other one's turn comes: each has its threads and caches for itself."""
+
 LIMIT = 3
 RESAMPLES = 1000
 GOAL_A_SECOND, GOAL_ONE, GOAL_RATIO = 400_000, 500.0, 4.0
@@ -94,17 +97,17 @@ def decisions_alone(folder: Path) -> None:
 
 
 def from_states(states: CustomerStates, policy: CompiledPolicy) -> list[dict]:
-    """Seconds of features, scores and decisions, and of LightGBM's predict, block by block in turn."""
+    """Seconds of features, scores and decisions, and of LightGBM's predict, in turn."""
     model = Propensity().fit(DatedExamples(states, TRAINED_ON, 1))
+    whole_way(model, policy, states, np.arange(BLOCK_SIZE))  # compiles
     steps, lightgbm = [], []
-    for number, block in enumerate(states.blocks(NEWEST)):
-        if number == 0:
-            whole_way(model, policy, states, block.positions)  # compiles
+    for number, turn in enumerate(np.array_split(np.arange(N_CUSTOMERS), TURNS)):
+        blocks = np.array_split(turn, len(turn) // BLOCK_SIZE)
         for contestant in (0, 1) if number % 2 else (1, 0):
             if contestant:
-                steps.append(whole_way(model, policy, states, block.positions))
+                steps.append(np.sum([whole_way(model, policy, states, block) for block in blocks], axis=0))
             else:
-                lightgbm.append(predict(model, states, block.positions))
+                lightgbm.append(sum(predict(model, states, block) for block in blocks))
     taken, theirs = np.array(steps), np.array(lightgbm)
     ours = taken.sum(axis=1)
     drawn = np.random.default_rng(1).integers(0, len(ours), (RESAMPLES, len(ours)))

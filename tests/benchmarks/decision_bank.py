@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from features.events import NEVER, EventLog
 from features.history import HoldingsHistory
 from features.panels import Panel
 from features.profile import MISSING_DAY, Profile
+from features.queries import FLOW_KEYS
+from features.states import MANIFEST
 from serving.decisions import Policy
 from tests.benchmarks import bench_features
 from tests.benchmarks.bench_features import CALENDAR, N_CUSTOMERS, N_MONTHS, N_PRODUCTS, NEWEST
@@ -32,6 +35,11 @@ def write_bank(folder: Path) -> None:
     _assess(folder, rng)
     _add_balances(folder, rng)
     _add_events(folder, rng)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["key_names"] |= {
+        "balances": Catalogue.load(folder / "catalogue.json").product_ids, "flows": FLOW_KEYS,
+    }  # fmt: skip
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def _describe_products(folder: Path) -> None:
@@ -69,8 +77,11 @@ def _assess(folder: Path, rng: np.random.Generator) -> None:
     for path in sorted((folder / "profile").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (folder / "profile").rmdir()
+    # as ids sort: companies together, one customer in twenty-five
+    kinds = (np.arange(N_CUSTOMERS) < N_CUSTOMERS // 25).astype(np.int32)
     replace(
         profile,
+        codes=profile.codes | {"kind": kinds},
         numbers=profile.numbers | {"risk_level": levels},
         days=profile.days | {"risk_assessed_on": assessed, "risk_expires_on": expires},
     ).save(folder / "profile")

@@ -91,13 +91,13 @@ def test_a_panel_keeps_one_series_for_each_customer_and_key(panel: Panel) -> Non
 
 def test_sums_over_the_keys_of_a_group_are_missing_where_none_has_a_value(panel: Panel) -> None:
     a_and_b, c_left_out = np.array([0, 0, -1]), 1
-    found = panel.by_group(np.array([0, 1, 2]), 0, 3, a_and_b, c_left_out)
+    found = panel.by_group(np.array([0, 1, 2]), np.arange(3), a_and_b, c_left_out)
     expected = [[[10 + 1, NAN, 12]], [[NAN, NAN, NAN]], [[NAN, NAN, NAN]]]
     np.testing.assert_array_equal(found, np.array(expected, np.float32), strict=True)
 
 
 def test_a_look_from_a_past_period_ends_where_the_panel_does(panel: Panel) -> None:
-    found = panel.by_group(np.array([2, 0]), 2, 4, np.array([1, 0, 0]), 2)
+    found = panel.by_group(np.array([2, 0]), 2 + np.arange(4), np.array([1, 0, 0]), 2)
     expected = [[[NAN, 5, NAN, NAN], [NAN] * 4], [[NAN] * 4, [12, NAN, NAN, NAN]]]
     np.testing.assert_array_equal(found, np.array(expected, np.float32), strict=True)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from .encoding import Encoding, encoded
+from .encoding import Encoding, encode_tile, encoded
 
 _L2 = 3.0
 _INTERCEPT_L2 = 1.0
@@ -227,15 +227,17 @@ def _add_up_tile(start, values, features, transforms, parameters, offsets, produ
     last = len(values) - 1
     x = np.empty(_TILE, np.float32)
     z = np.empty(_TILE, np.float64)
+    exponents = np.empty(_TILE, np.float64)
     totals = np.empty((len(intercepts), _TILE), np.float64)
     for j in range(len(intercepts)):
         totals[j] = intercepts[j] + 0.0
     for column in range(len(features)):
-        for row in range(_TILE):
-            x[row] = values[np.uint64(min(start + row, last)), features[column]]
+        # the columns of a feature stand together: fetched once
+        if column == 0 or features[column] != features[column - 1]:
+            for row in range(_TILE):
+                x[row] = values[np.uint64(min(start + row, last)), features[column]]
         transform, a, b = transforms[column], parameters[column, 0], parameters[column, 1]
-        for row in range(_TILE):
-            z[row] = encoded(x[row], transform, a, b)
+        encode_tile(x, transform, a, b, exponents, z)
         for place in range(offsets[column], offsets[column + 1]):
             weight, total = weights[place], totals[products[place]]
             for row in range(_TILE):

@@ -59,7 +59,8 @@ class TreeEnsemble:
     split_starts, leaf_starts : uint32, shape (n_trees + 1,); where the splits and the leaves of each tree begin
     split_columns : uint32, shape (n_splits,)
     split_bins : uint8, shape (n_splits,); what lies in a bin above it goes right
-    split_masks : uint64, shape (n_splits,); the leaves, from the left, that remain to what goes right
+    split_masks : shape (n_splits,); the leaves, from the left, that remain to what goes right; of as few bits as the
+        largest tree needs, so that one instruction serves as many customers as possible
     leaves : float64, shape (n_leaves,); values
     """
 
@@ -73,7 +74,7 @@ class TreeEnsemble:
     leaf_starts: NDArray[np.uint32]
     split_columns: NDArray[np.uint32]
     split_bins: NDArray[np.uint8]
-    split_masks: NDArray[np.uint64]
+    split_masks: NDArray[np.unsignedinteger]
     leaves: NDArray[np.float64]
 
     @classmethod
@@ -117,7 +118,10 @@ class TreeEnsemble:
             leaf_starts=starts([len(tree.leaves) for tree in trees]),
             split_columns=column[row_of.ravel()].astype(np.uint32),
             split_bins=bins[row_of.ravel()].astype(np.uint8),
-            split_masks=np.array([mask for tree in trees for mask in tree.masks], dtype=np.uint64),
+            split_masks=_narrowest(
+                np.array([mask for tree in trees for mask in tree.masks], dtype=np.uint64),
+                max((len(tree.leaves) for tree in trees), default=0),
+            ),
             leaves=np.array([leaf for tree in trees for leaf in tree.leaves], dtype=np.float64),
         )
 
@@ -313,6 +317,12 @@ def rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
+def _narrowest(masks: NDArray[np.uint64], n_leaves: int) -> NDArray[np.unsignedinteger]:
+    """The lowest `n_leaves` bits of `masks`, at least."""
+    bits = next(bits for bits in (8, 16, 32, 64) if n_leaves <= bits)
+    return masks.astype(f"uint{bits}")
+
+
 def starts(lengths: list[int]) -> NDArray[np.uint32]:
     """Where each of some lists begins when they stand one after the other, and where the last ends."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.uint32)
@@ -374,7 +384,8 @@ def _score_tile(start, features, columns, class_starts, splits, leaf_starts, lea
     values = np.empty(_TILE, np.float32)
     bins = np.empty((len(sources), _TILE), np.uint8)
     exceeded = np.empty(_TILE, np.int32)
-    remaining = np.empty(_TILE, np.uint64)
+    remaining = np.empty(_TILE, split_masks.dtype)
+    every = ~split_masks.dtype.type(0)
     totals = np.empty(_TILE, np.float64)
     for column in range(len(sources)):
         # fetched apart from being read: only what lies side by side is read many at a time
@@ -393,14 +404,14 @@ def _score_tile(start, features, columns, class_starts, splits, leaf_starts, lea
     for k in range(len(class_starts) - 1):
         totals[:] = 0.0
         for tree in range(class_starts[k], class_starts[k + 1]):
-            remaining[:] = _ALL_LEAVES
+            remaining[:] = every
             for split in range(split_starts[tree], split_starts[tree + 1]):
                 mine, highest, mask = bins[split_columns[split]], split_bins[split], split_masks[split]
                 for row in range(_TILE):
-                    remaining[row] &= mask if mine[row] > highest else _ALL_LEAVES
+                    remaining[row] &= mask if mine[row] > highest else every
             first = np.uint64(leaf_starts[tree])
             for row in range(_TILE):
-                totals[row] += leaves[first + _lowest_bit(remaining[row])]
+                totals[row] += leaves[first + np.uint64(_lowest_bit(remaining[row]))]
         for row in range(min(_TILE, len(features) - start)):
             scores[start + row, k] = totals[row]
 

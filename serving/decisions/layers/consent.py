@@ -69,7 +69,7 @@ def channels_to(channel: str, words: tuple[str, ...]) -> NDArray[np.int8]:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _hear(answers, purpose, channel, day, granted):  # type: ignore[no-untyped-def]
     """Let an answer count; `answers`, by purpose and channel: the day of the newest one, and whether it refuses."""
     newest = answers[purpose, channel, 0]

@@ -169,7 +169,7 @@ def _contacts(log: EventLog, channel: str) -> _Contacts:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  # type: ignore[no-untyped-def]
     """Put what is known of the customer's contacts by `day` into `seen`; how many there are.
 
@@ -194,7 +194,7 @@ def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  
     return n
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _together(one, other, scope, families):  # type: ignore[no-untyped-def]
     """Whether two contacts count together; `one` is what may be silenced."""
     if scope == _PRODUCT:
@@ -206,7 +206,7 @@ def _together(one, other, scope, families):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _silence(seen, n, rule, day, tables, silenced):  # type: ignore[no-untyped-def]
     """Add the bit of `rule` to what it silences, uint64, shape (n_products,)."""
     outcome, scope, bit = tables.outcomes[rule], tables.scopes[rule], np.uint64(1) << np.uint64(rule)
@@ -236,7 +236,7 @@ def _silence(seen, n, rule, day, tables, silenced):  # type: ignore[no-untyped-d
                 silenced[product] |= bit
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _wait(seen, n, day, later, silenced, raised):  # type: ignore[no-untyped-def]
     """Silence products for which the newest outcome is "later", or raise them when their time has come."""
     for event in range(n):
@@ -262,7 +262,7 @@ def _wait(seen, n, day, later, silenced, raised):  # type: ignore[no-untyped-def
             raised[product] = True
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _complains(row, position, log, fresh_rows, fresh, day):  # type: ignore[no-untyped-def]
     """Whether a complaint is open; a newer event that all are resolved ends those known by its day."""
     open_, resolved = False, NO_DAY

@@ -165,7 +165,7 @@ def find(
     return FoundTriggers(bits, figures)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _sums(panel, position, age, chosen, out):  # type: ignore[no-untyped-def]
     """Sums over the series of `chosen` keys, float64, of the periods from `age` back; NaN where nothing is known."""
     out[:] = np.nan
@@ -179,7 +179,7 @@ def _sums(panel, position, age, chosen, out):  # type: ignore[no-untyped-def]
                 out[step] = value if np.isnan(out[step]) else out[step] + value
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _ended(product, events, fresh, day):  # type: ignore[no-untyped-def]
     """Whether a newer event closed what the customer had of a product."""
     for event in range(events[0], events[1]):
@@ -188,7 +188,7 @@ def _ended(product, events, fresh, day):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _due(log, position, events, fresh, watched, day, within):  # type: ignore[no-untyped-def]
     """Which product's account matures first within days from `day`, and when; -1: none."""
     product, when = -1, day + within + 1
@@ -201,7 +201,7 @@ def _due(log, position, events, fresh, watched, day, within):  # type: ignore[no
     return product, when
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _balance(panel, position, age, product):  # type: ignore[no-untyped-def]
     """The product's balance of the period, and the largest known one up to then."""
     now, largest = np.nan, np.nan
@@ -216,7 +216,7 @@ def _balance(panel, position, age, product):  # type: ignore[no-untyped-def]
     return now, largest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _changed(words, watched, within, started):  # type: ignore[no-untyped-def]
     """Periods since one of the watched products was added and is held, or was dropped and none is held; -1: no."""
     one, newest, any_held = np.uint64(1), -1, False
@@ -235,13 +235,13 @@ def _changed(words, watched, within, started):  # type: ignore[no-untyped-def]
     return -1 if not started and any_held else newest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _note(bits, figures, trigger, first, second):  # type: ignore[no-untyped-def]
     figures[trigger, 0], figures[trigger, 1] = first, second
     return bits | np.uint16(1 << trigger)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _birthday(born, ages, day, within):  # type: ignore[no-untyped-def]
     """The age of the nearest birthday within days, and days until it; age -1: none."""
     year, month, day_of_month = civil_of(np.int64(born))
@@ -253,7 +253,7 @@ def _birthday(born, ages, day, within):  # type: ignore[no-untyped-def]
     return age, until
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _loan(row, position, words, balances, age, log, events, fresh, tables, day):  # type: ignore[no-untyped-def]
     """Whether a loan is nearly repaid; what is owed of the one with the smallest share left, and days until one is
     due."""
@@ -268,7 +268,7 @@ def _loan(row, position, words, balances, age, log, events, fresh, tables, day):
     return found or product >= 0, owed, np.float64(when - day) if product >= 0 else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _inflow(sums, tables):  # type: ignore[no-untyped-def]
     """Whether the newest inflow is large, and the mean before."""
     ratio, least, periods = tables.amounts[LARGE_INFLOW]
@@ -281,7 +281,7 @@ def _inflow(sums, tables):  # type: ignore[no-untyped-def]
     return known and sums[0] >= least and sums[0] >= ratio * mean, mean
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _falling(assets, sums, tables):  # type: ignore[no-untyped-def]
     """Whether assets fell, and the mean of the known ones before."""
     ratio, least, periods = tables.amounts[BALANCE_FALLING]

@@ -177,7 +177,7 @@ def _balances_by_assets(
     known = states.known_at(period)
     if len(known) > SAMPLE:
         known = known[np.arange(SAMPLE) * len(known) // SAMPLE]
-    balances = states.balances.by_group(known, age, 1, np.arange(n_products), n_products)[:, :, 0]
+    balances = states.balances.by_group(known, np.array([age]), np.arange(n_products), n_products)[:, :, 0]
     held = (states.history.words_at(known, period) & np.uint64(1)).astype(np.bool_)
     is_asset = ~np.isnan(balances) & ~debts
     n_assets = is_asset.sum(axis=1)

@@ -241,12 +241,12 @@ def test_new_holders_of_the_synthetic_bank_put_in_what_was_expected(trained):
     block = states.block(states.known_at(then), then)
 
     def log_balances(age):
-        found = states.balances.by_group(block.positions, age, 1, np.arange(n_products), n_products)
+        found = states.balances.by_group(block.positions, np.array([age]), np.arange(n_products), n_products)
         return np.log1p(found[:, :, 0])
 
     of_holders = np.ma.masked_invalid(np.where(block.held, log_balances(ago), np.nan))
     typical = np.broadcast_to(of_holders.mean(axis=0).filled(np.nan), block.held.shape)
-    assets = states.balances.by_group(block.positions, ago, 1, np.where(debts, -1, 0), 1)[:, 0, 0]
+    assets = states.balances.by_group(block.positions, np.array([ago]), np.where(debts, -1, 0), 1)[:, 0, 0]
     log_scales = np.log(learned.scales(assets))
     rows = []
     for age in range(1, ago):
