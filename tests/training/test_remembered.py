@@ -31,8 +31,8 @@ class TestExamples:
         assert (kept.holdings() != dated.holdings()).nnz == 0
 
     def test_of_hidden_holdings_too(self, undated_states, monkeypatch):
-        monkeypatch.setattr("training.remembered.BLOCK_SIZE", 16)
-        monkeypatch.setattr("training.examples.BLOCK_SIZE", 16)
+        monkeypatch.setattr("training.remembered.BLOCK_SIZE", 2)
+        monkeypatch.setattr("training.examples.BLOCK_SIZE", 2)
         hidden = HiddenHoldings(undated_states, np.arange(undated_states.n_customers))
         kept = RememberedExamples(hidden)
         for _ in range(2):
