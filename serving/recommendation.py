@@ -10,7 +10,7 @@ from training import Bundle
 
 from .decisions import CompiledPolicy, Context, Decisions
 from .decisions.layers.suitability import CLIENT_ASKED_STEP, ELDERLY_STEP
-from .decisions.policy.schema import TRIGGERS
+from .decisions.policy.sections import TRIGGERS
 from .decisions.reasons.spoken import SpokenReason, reasons_for
 from .language import Language
 

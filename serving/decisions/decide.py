@@ -24,7 +24,7 @@ from .layers.arbitration import Priorities
 from .layers.contact_policy import Silences
 from .layers.facts import EXPIRED_ASSESSMENT, CustomerFacts, facts_of
 from .layers.triggers import FoundTriggers
-from .policy.schema import TRIGGERS
+from .policy.sections import TRIGGERS
 from .reason_codes import Reason
 
 _PERSONAL = ~Reason.PERSONALISATION_REFUSED.bit

@@ -15,7 +15,8 @@ from .compiled import CompiledPolicy, Context
 from .decide import Decisions
 from .layers.contact_policy import LATER_RULE, reason_of
 from .layers.rule_tables import products_in
-from .policy.schema import EligibilityRule, Policy, Rule
+from .policy.schema import Policy
+from .policy.sections import EligibilityRule, Rule
 from .reason_codes import Reason, reasons_in
 
 CATALOGUE_RULE = "products table"

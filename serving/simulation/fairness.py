@@ -24,7 +24,7 @@ from training.evaluation.intervals import CONFIDENCE, BootstrapEstimate, Bootstr
 
 from ..decisions.compiled import CompiledPolicy
 from ..decisions.decide import Decisions
-from ..decisions.policy.schema import Fairness
+from ..decisions.policy.sections import Fairness
 from ..decisions.reason_codes import BEFORE_ARBITRATION
 from .simulation import Scenario, decided
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.progress import Progress
 
-from ..decisions.policy.schema import Lever, Policy
+from ..decisions.policy.schema import Policy
+from ..decisions.policy.sections import Lever
 from .simulation import Difference, ScenarioOf, compare
 
 

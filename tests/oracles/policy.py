@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from features.calendar import Calendar
-from serving.decisions.policy.schema import After, Policy, QuietScope, Scope
+from serving.decisions.policy.schema import Policy
+from serving.decisions.policy.sections import After, QuietScope, Scope
 from serving.decisions.reason_codes import Reason
 
 from .history import Account, HistoryOracle

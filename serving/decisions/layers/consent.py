@@ -13,7 +13,7 @@ from features import CustomerBlock
 from features.contracts import PURPOSES
 
 from ..fresh import CONSENT, FreshEvents
-from ..policy.schema import Consent
+from ..policy.sections import Consent
 from ..reason_codes import Reason
 from .facts import CHUNK, FEW, days_since_epoch
 

@@ -15,7 +15,7 @@ from features.contracts import OUTCOMES
 from features.events import EventLog
 
 from ..fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, NO_DAY, OUTCOME, FreshEvents
-from ..policy.schema import ContactPolicy, QuietScope
+from ..policy.sections import ContactPolicy, QuietScope
 from ..reason_codes import Reason
 from .consent import channels_to
 from .facts import CHUNK, FEW, days_since_epoch

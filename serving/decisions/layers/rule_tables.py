@@ -18,7 +18,8 @@ from features import Calendar, Catalogue
 from features.catalogue import Product
 from features.contracts import KINDS
 
-from ..policy.schema import ContextWeight, Floor, Lever, Policy, Rule, Scope
+from ..policy.schema import Policy
+from ..policy.sections import ContextWeight, Floor, Lever, Rule, Scope
 
 UNMET = np.int16(32_000)
 """The rank of a tier that the policy does not define: nobody has it."""

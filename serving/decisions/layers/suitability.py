@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features import Catalogue
 from features.contracts import KINDS, RISK_LEVELS
 
-from ..policy.schema import Suitability
+from ..policy.sections import Suitability
 from ..policy.suitability_pack import rank_of_rating
 from ..reason_codes import Reason, mask_of
 from .facts import CHUNK, EXPIRED_ASSESSMENT, FEW, MISSING_ASSESSMENT, CustomerFacts

@@ -16,7 +16,8 @@ from features.profile import MISSING_DAY
 from features.queries import FLOW_KEYS
 
 from ..fresh import CLOSED, FreshEvents
-from ..policy.schema import TRIGGERS, Policy, Raise
+from ..policy.schema import Policy
+from ..policy.sections import TRIGGERS, Raise
 from .civil import civil_of, day_of
 from .facts import CHUNK, FEW, RETAIL, CustomerFacts, days_since_epoch
 

@@ -14,7 +14,8 @@ from .combined import impossible_ages, impossible_holdings
 from .errors import meant
 from .loading import LoadedPolicy
 from .problems import BadPolicy, Problem, in_order, listed
-from .schema import SCOPED_SECTIONS, TRIGGERS, Scope
+from .schema import SCOPED_SECTIONS
+from .sections import TRIGGERS, Scope
 
 _AGE = "age"
 """What fairness and reasons call the years since birth or founding."""

@@ -18,7 +18,8 @@ from features.contracts import KINDS
 
 from .loading import LoadedPolicy
 from .problems import Problem, listed
-from .schema import EligibilityRule, Policy
+from .schema import Policy
+from .sections import EligibilityRule
 
 _TABLE = "the products table"
 

@@ -8,7 +8,8 @@ from features import Catalogue
 
 from ...language import Language
 from .phrases import Phrases, figure, percent
-from .schema import DIMENSIONS, TRIGGERS, After, EligibilityRule, Policy, Rule, Scope
+from .schema import Policy
+from .sections import DIMENSIONS, TRIGGERS, After, EligibilityRule, Rule, Scope
 from .suitability_pack import SuitabilityPack
 
 Section = tuple[str, list[str]]

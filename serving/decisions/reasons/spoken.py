@@ -33,7 +33,7 @@ from training.models.association_rules import Rule
 from ..compiled import CompiledPolicy, Context
 from ..decide import Decisions
 from ..fresh import FreshEvents
-from ..policy.schema import TRIGGERS
+from ..policy.sections import TRIGGERS
 from .topics import AGE, PATTERN, SEGMENT_ATTRIBUTES, SIMILAR, Topics
 from .wording import SIMILAR_CLIENTS, sentence
 from .wording_client import Client

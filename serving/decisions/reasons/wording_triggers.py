@@ -13,7 +13,8 @@ from training.models.association_rules import Rule
 
 from ..layers.facts import days_since_epoch
 from ..layers.triggers import FoundTriggers, TriggerTables
-from ..policy.schema import TRIGGERS, Policy
+from ..policy.schema import Policy
+from ..policy.sections import TRIGGERS
 from .wording import holding
 from .wording_client import Client
 from .wording_parts import Said, amount, days_ahead, is_amount, tidy, value_name

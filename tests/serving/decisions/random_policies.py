@@ -16,14 +16,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from features.contracts import KINDS, OUTCOMES, RISK_LEVELS, RISK_RATINGS
-from serving.decisions.policy.schema import (
-    DIMENSIONS,
-    ELIGIBILITY_SETTINGS,
-    EligibilityRule,
-    Floor,
-    Policy,
-    Rule,
-)
+from serving.decisions.policy.schema import Policy
+from serving.decisions.policy.sections import DIMENSIONS, ELIGIBILITY_SETTINGS, EligibilityRule, Floor, Rule
 from tests.oracles.policy import Event
 
 from .random_banks import (

@@ -8,7 +8,7 @@ from math import isclose
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from serving.decisions.policy.schema import TRIGGERS
+from serving.decisions.policy.sections import TRIGGERS
 from serving.decisions.reason_codes import reasons_in
 from tests.oracles.policy import OneDecision, Question
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from serving.decisions.policy.schema import ContactRule, EligibilityRule, Floor, Policy
+from serving.decisions.policy.schema import Policy
+from serving.decisions.policy.sections import ContactRule, EligibilityRule, Floor
 from serving.decisions.policy.suitability_pack import Elderly, Funds
 from serving.decisions.reason_codes import Reason, reasons_in
 from tests.features.banks import Row

@@ -15,7 +15,7 @@ from rich.console import Console
 from features import current_states
 from features.check_rules import Status
 from serving.decisions import Reason, decide
-from serving.decisions.policy.schema import Fairness
+from serving.decisions.policy.sections import Fairness
 from serving.policy_reports_cli import fairness_table
 from serving.simulation.fairness import (
     BINS,

@@ -8,7 +8,7 @@ import pytest
 from features.contracts import BIRTH_DATE
 from features.states import current_states
 from serving.decisions import decide
-from serving.decisions.policy.schema import TRIGGERS
+from serving.decisions.policy.sections import TRIGGERS
 from serving.decisions.reasons.spoken import LEAST_STRENGTH, reasons_for
 from training import CHAMPION, Bundle, Tracking
 from training.models.association_rules import Rule

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from features import Calendar, Frequency, build_states
 from features.build import BuildConfig
 from serving.decisions import CompiledPolicy, Context, decide
-from serving.decisions.policy.schema import TRIGGERS
+from serving.decisions.policy.sections import TRIGGERS
 from serving.decisions.reasons.topics import Topics
 from serving.decisions.reasons.wording import FEWEST_PARTNERS, sentence
 from serving.decisions.reasons.wording_client import Client
