@@ -43,7 +43,7 @@ class Recommender:
             model_version, states.manifest.build_id, states.manifest.as_of, policy.name, _digest_of_catalogue(states)
         )
         self._evidence = bundle.evidence(states.catalogue)
-        self._score = self.score_for(policy.policy)
+        self._hidden = columns_of(states, policy.policy.attributes.not_used)
         self._compiled = self.compiled_for(policy.policy)
 
     @classmethod
@@ -104,8 +104,8 @@ class Recommender:
         NotFound : when the states have no such customer, the catalogue no such product, or the policy no such channel
         """
         context = self.context(channel, asked)
-        block = self._block_of(customer_id, context.day)
-        decisions = self.decide(block, context, limit=limit)
+        block = unseen(self._block_of(customer_id, context.day), self._hidden)  # what explains is what was scored
+        decisions = self._decide(block, context, limit=limit)
         return recommendation_of(self.bundle, block, decisions, self._compiled, context, self.versions)
 
     def why_not(
@@ -134,9 +134,15 @@ class Recommender:
         self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
     ) -> Decisions:
         """Score a block, over which events have been laid, and decide."""
+        return self._decide(unseen(block, self._hidden), context, limit=limit, products=products)
+
+    def _decide(
+        self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
+    ) -> Decisions:
         return decide(
-            self._score(block), block, self._compiled, context, limit=limit, products=products, fresh=self.fresh
-        )
+            self.bundle.propensities(block), block, self._compiled, context, limit=limit, products=products,
+            fresh=self.fresh,
+        )  # fmt: skip
 
     def _block_of(self, customer_id: str, day: date) -> CustomerBlock:
         position = np.array([self.states.position_of(customer_id)], dtype=np.int64)

@@ -180,6 +180,36 @@ class TestRecommend:
             recommender.recommend(customer_id, 3)
 
 
+class TestWhatExplains:
+    def test_is_what_was_scored(self, recommender, monkeypatch):
+        """Broken before: reasons came from the whole block, attributes not to be used included."""
+        explained = []
+
+        def contributions(block, products, **_):
+            found = Bundle.contributions(recommender.bundle, block, products)
+            explained.append((block, found))
+            return found
+
+        monkeypatch.setattr(recommender.bundle, "contributions", contributions)
+        states = recommender.states
+        hidden = states.feature_set.names.index("region")
+        compared = 0
+        for position in range(0, states.n_customers, 40):
+            served = recommender.recommend(states.customer_id(position), 3)
+            if not explained or not served.suggestions:
+                continue
+            block, found = explained.pop()
+            assert np.isnan(block.features[:, hidden]).all()
+            given = np.array([s.propensity for s in served.suggestions])
+            expected = np.log(given / (1 - given))
+            np.testing.assert_allclose(found.log_odds[0, : len(given)], expected, rtol=1e-4)
+            added_up = found.base + found.features.sum(axis=-1) + found.alternatives + found.fallback
+            added_up += sum(found.models.values())
+            np.testing.assert_allclose(added_up[0, : len(given)], expected, rtol=1e-4)
+            compared += len(given)
+        assert compared > 10
+
+
 class TestOpen:
     def test_without_states_says_what_to_run(self, tmp_path):
         with pytest.raises(NotReady, match=r"no customer states in .*run `nextproduct build TABLES"):
