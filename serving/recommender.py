@@ -72,12 +72,10 @@ class Recommender:
         other.fresh = FreshEvents.of(self.states, events)
         return other
 
-    def context(
-        self, channel: str | None = None, asked: Iterable[str] = (), *, policy: Policy | None = None
-    ) -> Context:
+    def context(self, channel: str | None = None, asked: Iterable[str] = ()) -> Context:
         """A decision made now, through the policy's first channel if none is named."""
-        compiled = self._compiled if policy is None else self.compiled_for(policy)
-        return Context(channel or compiled.policy.default_channel, compiled.decision_day(self.fresh), tuple(asked))
+        policy = self._compiled
+        return Context(channel or policy.policy.default_channel, policy.decision_day(self.fresh), tuple(asked))
 
     def score_for(self, policy: Policy) -> Score:
         """The bundle's propensities, from what `policy` lets the models see."""

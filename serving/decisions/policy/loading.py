@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from .errors import Found, errors_in
-from .marked_yaml import Document, Key, parse_document, read_document
+from .marked_yaml import Document, Key, read_document
 from .problems import BadPolicy, Problem
 from .schema import SCOPED_SECTIONS, Policy
 from .suitability_pack import SuitabilityPack
@@ -95,11 +95,6 @@ def parse_policy(document: Document) -> LoadedPolicy:
     content_of_pack = b"" if pack is document else pack.data
     digest = hashlib.sha256(document.data + b"\0" + content_of_pack).hexdigest()[:12]
     return LoadedPolicy(policy, document, pack, digest)
-
-
-def policy_from_bytes(path: Path, data: bytes) -> LoadedPolicy:
-    """The policy that `data`, as the content of `path`, would be."""
-    return parse_policy(parse_document(path, data, "a policy"))
 
 
 def standard_policy_path() -> Path:

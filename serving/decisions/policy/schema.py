@@ -180,13 +180,6 @@ def _rule_names(policy: Policy) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("service_actions", index, "action"), action.action
 
 
-def scoped_rules(policy: Policy) -> Iterator[tuple[str, Rule]]:
-    """Every rule with a scope, after the section it stands in; in a section in the file's order."""
-    for section in SCOPED_SECTIONS:
-        for rule in getattr(policy, section):
-            yield section, rule
-
-
 SCOPED_SECTIONS = ("eligibility", "floors", "context", "levers")
 """The sections whose rules have scopes."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.decisions import Layer, Reason
-from serving.decisions.policy.schema import scoped_rules
+from serving.decisions.policy.schema import SCOPED_SECTIONS
 from serving.decisions.reason_codes import REASONS_OF, first_reasons, reasons_in
 from serving.decisions.why_not import CATALOGUE_RULE, why_not
 
@@ -55,7 +55,8 @@ def test_the_first_reason_and_its_layer_are_named_and_all_reasons_listed(decided
 def test_the_rule_is_one_of_the_policy_s(recommender, explained):
     policy = recommender.policy.policy
     pack = policy.suitability.pack.pack
-    of_policy = {rule.rule for _, rule in scoped_rules(policy)} | {rule.rule for rule in policy.contact_policy.rules}
+    of_policy = {rule.rule for section in SCOPED_SECTIONS for rule in getattr(policy, section)}
+    of_policy |= {rule.rule for rule in policy.contact_policy.rules}
     known = {
         Layer.CANDIDATE: {CATALOGUE_RULE},
         Layer.ELIGIBILITY: {CATALOGUE_RULE} | of_policy,
