@@ -188,10 +188,11 @@ class TestWholePath:
         succeeded("policy", "check", policy)
         changed = tmp_path / "changed.yaml"
         text = policy.read_text(encoding="utf-8")
-        assert "lever_ceiling: " in text or "silent_days: 90" in text
+        assert text.count("silent_days: 90") == 1
         changed.write_text(text.replace("silent_days: 90", "silent_days: 360"), encoding="utf-8")
         said = json.loads(succeeded("policy", "diff", policy, changed, "--on", demo[0], "--json").stdout)
-        assert json.dumps(said).count("silent_days") >= 1
+        assert len(said["changes"]) == 1
+        assert "silent_days" in json.dumps(said["changes"])
 
     def test_campaign_writes_a_list(self, demo, tmp_path):
         workspace, _ = demo

@@ -41,10 +41,10 @@ class Decisions:
     products : int32, shape (n_customers, limit); product positions, -1: nothing more to offer; no wider than there
         are products
     propensities : float32, shape (n_customers, limit); calibrated probability of acquisition within the horizon,
-        0 where there is nothing to offer or the customer is not to be personalised; likewise the next four
-    values : float32, same shape; money that an acquisition is worth
-    contexts, levers : float32, same shape; weights
-    priorities : float32, same shape; the product of these four, or the product's popularity
+        0 where there is nothing to offer, as in the next four, or the customer is not to be personalised
+    values : float32, same shape; money that an acquisition is worth; 1 for who is not to be personalised
+    contexts, levers : float32, same shape; weights, 1 likewise
+    priorities : float32, same shape; the product of these four, or, likewise, the product's popularity
     steps : uint8, same shape; bits of what has to be done and recorded before the offer, see `suitability`
     excluded : uint32, shape (n_customers, n_products); bits of every `Reason` that holds
     personalised : bool, shape (n_customers,)
