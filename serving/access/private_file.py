@@ -1,0 +1,83 @@
+"""Files that only their owner may read: written in one step, by one process at a time, and seen when they change."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import NotFound
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at a file that may have changed."""
+
+
+@contextmanager
+def only_writer_of(path: Path) -> Iterator[None]:
+    """Keep other processes from changing `path` meanwhile; the lock goes with the process, however that ends.
+
+    Raises
+    ------
+    NotFound : when the folder does not exist
+    """
+    if not path.parent.is_dir():
+        raise NotFound(f"there is no workspace {path.parent}: `nextproduct build` or `nextproduct demo` makes one")
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Write `path`, mode 0600: readers see all of it or what was before. To be called by its only writer."""
+    aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)  # of a writer that was killed
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class WatchedFile:
+    """A file that is looked at again at most once in `LOOK_EVERY` seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._look_again = -float("inf")
+        self._seen: tuple[int, ...] | None = ()
+
+    def has_changed(self) -> bool:
+        """Whether it is another file than when this was last said, or is gone, or is there again.
+
+        Costs a glance at the clock between two looks. True at the first.
+        """
+        now = time.monotonic()
+        if now < self._look_again:
+            return False
+        self._look_again = now + LOOK_EVERY
+        found = self._identity()
+        if found == self._seen:
+            return False
+        self._seen = found
+        return True
+
+    def _identity(self) -> tuple[int, ...] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:  # whoever reads it says what is wrong
+            return (error.errno or 0,)
+        # the time of change counts permissions too, which may be what is put right
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
