@@ -1,6 +1,11 @@
 """Settings of the service."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from .access import AccessConfig
+from .records import RecordsConfig
 
 
 class ServingConfig(BaseModel):
@@ -9,10 +14,28 @@ class ServingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = "127.0.0.1"
-    """Address to listen on. There is no authentication yet: keep it local."""
+    """Address to listen on. Others reach it through a proxy that speaks TLS: tokens must not travel in the clear."""
     port: int = Field(default=8000, ge=1, le=65535)
     """Port to listen on."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that answer; one a core, at most."""
     default_limit: int = Field(default=5, ge=1)
     """Suggestions given when a request does not say how many."""
     max_limit: int = Field(default=50, ge=1)
     """Suggestions a request may ask for."""
+    max_body_bytes: int = Field(default=1_000_000, ge=1000)
+    """Bytes that the body of a request may have."""
+    body_timeout: float = Field(default=10.0, gt=0)
+    """Seconds within which the body of a request has to arrive."""
+    header_timeout: float = Field(default=10.0, gt=0)
+    """Seconds within which a request's headers have to arrive."""
+    drain_timeout: int = Field(default=20, ge=1)
+    """Seconds for which a service that is told to stop goes on with what it has begun."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged: info has a line for each request."""
+    tracing: bool = False
+    """Spans by OpenTelemetry, configured by its own OTEL_ variables."""
+    access: AccessConfig = AccessConfig()
+    """Who may see what."""
+    records: RecordsConfig = RecordsConfig()
+    """Where decisions are put on record."""

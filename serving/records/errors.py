@@ -1,0 +1,8 @@
+"""What goes wrong with the records."""
+
+from features.errors import NotReady
+
+
+class RecordsUnavailable(NotReady):
+    """The records cannot be read or written now. What was appended may or may not be on record: append it again under
+    the same id."""

@@ -1,0 +1,185 @@
+"""The commands on the records, as a user runs them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from features.errors import BadConfiguration, BadInput, NotFound, NotReady
+from serving.records_cli import app
+from tests.serving.records.places import decision, event, every_entry
+
+
+def run(*arguments, answer=None):
+    return CliRunner().invoke(app, [*map(str, arguments)], input=answer, env={"COLUMNS": "160", "NO_COLOR": "1"})
+
+
+def succeeded(*arguments, answer=None):
+    done = run(*arguments, answer=answer)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
+
+
+def refused(error, *arguments):
+    """What the command says when it ends with an error."""
+    done = run(*arguments)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, error), done.exception
+    return str(done.exception)
+
+
+@pytest.fixture
+def filled(place):
+    """Four entries; the settings stand in the workspace."""
+    if place.database:
+        (place.workspace / "nextproduct.toml").write_text(f'[serving.records]\ndatabase = "{place.database}"\n')
+    with place.opened() as records:
+        records.append_now([
+            decision("C1", '{"说": "基金"}'.encode(), at="2026-01-01T12:00:00.000000Z", entry_id="first"),
+            event("C2", b"\xff"),
+            decision("C1", at="2026-01-02T12:00:00.000000Z"),
+            event("C1"),
+        ])  # fmt: skip
+    return place
+
+
+def heads(place):
+    with place.opened(writable=False) as records:
+        return str(records.head)
+
+
+class TestVerify:
+    def test_whole(self, filled):
+        said = succeeded("verify", filled.workspace)
+        assert said.splitlines() == [
+            "4 entries, whole.",
+            f"Head: {heads(filled)}",
+            "Keep this line elsewhere: --anchor with it finds out later whether the end was cut off.",
+        ]
+        assert "whole" in succeeded("verify", filled.workspace, "--anchor", heads(filled))
+
+    def test_as_json(self, filled):
+        assert json.loads(succeeded("verify", filled.workspace, "--json")) == {
+            "entries": 4, "head": heads(filled), "sound": True, "problems": [], "problem_count": 0,
+        }  # fmt: skip
+
+    def test_tampered_with(self, filled):
+        with filled.tampering() as connection:
+            connection.exec_driver_sql("UPDATE entries SET customer_id = 'C3' WHERE seq = 2")
+        done = run("verify", filled.workspace)
+        assert done.exit_code == 1
+        assert done.stdout.splitlines()[:2] == [
+            "Problem: entry 2: customer, salt, payload or digest was changed.",
+            "4 entries, NOT as they were written.",
+        ]
+        assert "Keep this line" not in done.stdout
+        done = run("verify", filled.workspace, "--json")
+        assert (done.exit_code, json.loads(done.stdout)["sound"]) == (1, False)
+
+    def test_cut_off(self, filled):
+        noted = heads(filled)
+        with filled.tampering() as connection:
+            connection.exec_driver_sql("DELETE FROM entries WHERE seq = 4")
+        assert run("verify", filled.workspace).exit_code == 0
+        done = run("verify", filled.workspace, "--anchor", noted)
+        assert (done.exit_code, "the end was cut off" in done.stdout) == (1, True)
+
+    def test_an_anchor_that_is_none(self, filled):
+        assert "expected SEQ:HEX" in refused(BadInput, "verify", filled.workspace, "--anchor", "4")
+
+    def test_many_problems_are_counted(self, sqlite):
+        with sqlite.opened() as records:
+            records.append_now([decision() for _ in range(120)])
+        with sqlite.tampering() as connection:
+            connection.exec_driver_sql("UPDATE entries SET payload = x'00'")
+        assert "and 20 more problems." in run("verify", sqlite.workspace).stdout
+
+
+class TestShow:
+    def test_lists_the_newest(self, filled):
+        said = succeeded("show", filled.workspace)
+        assert "4 entries" in said
+        assert "2026-01-01T12:00:00.000000Z" in said
+        assert "2 entries" in succeeded("show", filled.workspace, "--last", 2)
+        assert "3 entries" in succeeded("show", filled.workspace, "--customer", "C1")
+
+    def test_as_json_says_all(self, filled):
+        lines = succeeded("show", filled.workspace, "--json", "--last", 4).splitlines()
+        first, second = json.loads(lines[0]), json.loads(lines[1])
+        assert first == {
+            "seq": 1, "at": "2026-01-01T12:00:00.000000Z", "kind": "decision", "entry_id": "first",
+            "customer_id": "C1", "erased": False, "payload": {"说": "基金"},
+        }  # fmt: skip
+        assert "基金" in lines[0]
+        assert second["payload"] == "\ufffd"
+        assert len(succeeded("show", filled.workspace, "--json", "--kind", "event").splitlines()) == 2
+
+    def test_an_unknown_kind_is_refused(self, filled):
+        assert "there are: decision, " in refused(BadInput, "show", filled.workspace, "--kind", "wish")
+
+
+class TestErase:
+    def test_asks_first(self, filled):
+        arguments = ("erase", filled.workspace, "C1", "--reason", "asked")
+        assert run(*arguments, answer="n\n").exit_code == 1
+        assert "4 entries, whole" in succeeded("verify", filled.workspace)
+        assert "3 entries emptied" in succeeded(*arguments, answer="y\n")
+        with filled.opened(writable=False) as records:
+            entries = every_entry(records)
+        assert [entry.customer_id for entry in entries] == [None, "C2", None, None, None]
+        assert json.loads(succeeded("show", filled.workspace, "--json", "--last", 2).splitlines()[0])["erased"]
+        assert "5 entries, whole" in succeeded("verify", filled.workspace)
+
+    def test_says_who_asked(self, filled):
+        succeeded("erase", filled.workspace, "C1", "--reason", "asked", "--by", "officer", "--yes")
+        (line,) = succeeded("show", filled.workspace, "--kind", "erasure", "--json").splitlines()
+        assert json.loads(line)["payload"] == {"by": "officer", "erased": [[1, 1], [3, 4]], "reason": "asked"}
+
+    def test_who_is_not_there(self, filled):
+        assert "nothing of customer C9" in refused(
+            NotFound, "erase", filled.workspace, "C9", "--reason", "asked", "--yes"
+        )
+
+    def test_needs_a_reason(self, filled):
+        done = run("erase", filled.workspace, "C1", "--yes")
+        assert (done.exit_code, "--reason" in done.output) == (2, True)
+
+
+class TestForget:
+    def test_before_a_day(self, filled):
+        said = succeeded("forget", filled.workspace, "--before", "2026-01-02", "--yes")
+        assert said == "1 entries emptied; 1 entries say so.\n"
+        assert "5 entries, whole" in succeeded("verify", filled.workspace)
+
+    def test_asks_first(self, filled):
+        arguments = ("forget", filled.workspace, "--before", "2026-01-02")
+        done = run(*arguments, answer="n\n")
+        assert (done.exit_code, "before 2026-01-02" in done.output) == (1, True)
+        assert "4 entries, whole" in succeeded("verify", filled.workspace)
+
+    def test_by_default_what_the_configuration_keeps(self, filled):
+        assert "--before: give the first day" in refused(BadInput, "forget", filled.workspace, "--yes")
+        path = filled.workspace / "nextproduct.toml"
+        content = path.read_text() if path.is_file() else "[serving.records]\n"
+        path.write_text(f"{content}keep_days = 30\n")
+        assert "2 entries emptied" in succeeded("forget", filled.workspace, "--yes")
+
+
+class TestWithoutRecords:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("verify",),
+            ("show",),
+            ("erase", "C1", "--reason", "asked", "--yes"),
+            ("forget", "--before", "2026-01-01", "--yes"),
+        ],
+    )
+    def test_a_workspace_without_any_says_so_and_stays_so(self, tmp_path, arguments):
+        command, *rest = arguments
+        assert "has no records yet" in refused(NotReady, command, tmp_path, *rest)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_settings_that_are_wrong(self, tmp_path):
+        (tmp_path / "nextproduct.toml").write_text('[serving.records]\non_failure = "hope"\n')
+        assert "serving.records.on_failure" in refused(BadConfiguration, "verify", tmp_path)
