@@ -22,7 +22,7 @@ from .checks import CheckReport, run_checks
 from .errors import BadInput, NotReady
 from .packing import Packer
 from .sources.tables import BankTables
-from .states import CURRENT, FORMAT, MANIFEST, STATES_FOLDER, CustomerStates, switch_to
+from .states import CURRENT, FORMAT, KEPT, MANIFEST, STATES_FOLDER, CustomerStates, switch_to
 
 _UNDATED = date(1970, 1, 31)  # where nothing has a date, any fixed one will do
 _STEPS = 9
@@ -115,7 +115,7 @@ def build_states(
             aside = folder.with_name(build_id + _PART)
             aside.mkdir()
             packer = Packer(tables, calendar, as_of_period, config.history_periods, aside, step)
-            packer.pack(build_id, fingerprints, mapping)
+            packer.pack(build_id, fingerprints, mapping, min(newest or last_day, last_day).isoformat())
             (aside / "checks.json").write_text(report.to_json(), encoding="utf-8")
             _flush(aside)
             aside.replace(folder)
@@ -169,15 +169,18 @@ def _note_source(folder: Path, source: Path, mapping: Path | None) -> None:
 def _remove_old_builds(workspace: Path, keep: int) -> None:
     """Remove all but the newest builds.
 
-    The build in use is never removed. A process that still maps a removed build keeps its pages until it lets go.
+    The build in use, and those that whoever serves needs, are never removed. A process that still maps a removed build
+    keeps its pages until it lets go.
     """
     folder = workspace / STATES_FOLDER
-    current = (folder / CURRENT).read_text(encoding="utf-8").strip()
+    needed = {(folder / CURRENT).read_text(encoding="utf-8").strip()}
+    if (folder / KEPT).is_file():
+        needed.update((folder / KEPT).read_text(encoding="utf-8").split())
     complete = sorted(
         (path for path in folder.iterdir() if (path / MANIFEST).is_file()), key=lambda path: path.stat().st_mtime
     )
     for path in complete[:-keep]:
-        if path.name != current:
+        if path.name not in needed:
             path.replace(path.with_name(path.name + _PART))  # half removed, it must not pass for a build
     _remove_leftovers(workspace)
 

@@ -6,14 +6,16 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from .contracts import KINDS
 from .errors import NotFound
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)

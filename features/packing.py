@@ -51,7 +51,7 @@ class Packer:
         self.step = step
         self.n_customers = 0
 
-    def pack(self, build_id: str, fingerprints: dict[str, str], mapping: Path | None) -> None:
+    def pack(self, build_id: str, fingerprints: dict[str, str], mapping: Path | None, known_to: str) -> None:
         """Write everything; the manifest comes last, so its presence says that the build is complete."""
         catalogue = Catalogue.from_tables(self.connection)
         catalogue.save(self.folder / "catalogue.json")
@@ -75,6 +75,7 @@ class Packer:
             build_id=build_id,
             frequency=self.calendar.frequency.value,
             as_of=self.as_of,
+            known_to=known_to,
             dated=bool(dated),
             first_period=first_period,
             depth=depth,

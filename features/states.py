@@ -31,11 +31,13 @@ from .partners import PartnerHistory
 from .profile import Profile
 from .segments import segment_count, segments_of
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files' layout: a state written under another one is refused."""
 
 STATES_FOLDER = "states"
 CURRENT = "CURRENT"
+KEPT = "KEPT"
+"""Names, one a line, the builds that whoever serves needs beside the current one: they are not removed."""
 MANIFEST = "manifest.json"
 
 
@@ -47,6 +49,7 @@ class Manifest:
     ----------
     build_id : names the build; the same tables and settings give the same one
     as_of : the last day of the newest period
+    known_to : the last day of which the tables told anything, at most `as_of`: what happened up to it is in the states
     dated : whether accounts say when they opened
     first_period : the earliest period in which an account opened, at most 63 before the newest
     depth : periods of balances, activity and segment figures kept
@@ -59,6 +62,7 @@ class Manifest:
     build_id: str
     frequency: str
     as_of: str
+    known_to: str
     dated: bool
     first_period: int
     depth: int
@@ -133,11 +137,16 @@ class CustomerStates:
         ------
         NotFound : when there is none of that id
         """
-        key = np.bytes_(customer_id.encode())
+        key = np.bytes_(customer_id.encode(errors="replace"))
         position = int(np.searchsorted(self.customer_ids, key))
-        if position == self.n_customers or self.customer_ids[position] != key:
-            raise NotFound(f"customer {customer_id!r} is not in the states of {self.manifest.as_of}")
+        # NumPy drops zero bytes at the end: "R1" and "R1\0" must not be one customer with two names
+        if position == self.n_customers or self.customer_id(position) != customer_id:
+            raise self.unknown(customer_id)
         return position
+
+    def unknown(self, customer_id: str) -> NotFound:
+        """What is said of a customer who is not here."""
+        return NotFound(f"customer {customer_id!r} is not in the states of {self.manifest.as_of}")
 
     def customer_id(self, position: int) -> str:
         """The id of a row."""

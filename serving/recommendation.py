@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from features import CustomerBlock
-from training import Bundle
 
 from .decisions import CompiledPolicy, Context, Decisions
 from .decisions.layers.suitability import CLIENT_ASKED_STEP, ELDERLY_STEP
 from .decisions.policy.sections import TRIGGERS
-from .decisions.reasons.spoken import SpokenReason, reasons_for
+from .decisions.reasons.spoken import SpokenReason
 from .language import Language
 
 
@@ -36,7 +36,7 @@ class Versions:
 
     def to_dict(self) -> dict[str, str]:
         """For JSON and for the columns of a list."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,12 @@ class Recommendation:
 
 
 def recommendation_of(
-    bundle: Bundle, block: CustomerBlock, decisions: Decisions, policy: CompiledPolicy, context: Context,
-    versions: Versions, row: int = 0,
+    block: CustomerBlock, decisions: Decisions, policy: CompiledPolicy, context: Context, versions: Versions,
+    reasons: Sequence[tuple[SpokenReason, ...]], row: int = 0,
 ) -> Recommendation:  # fmt: skip
-    """What was decided for customer `row` of `block`, with reasons."""
+    """What was decided for customer `row` of `block`, with the reasons of each offer, or none at all."""
     catalogue = block.states.catalogue.products
     personal = bool(decisions.personalised[row])
-    reasons = reasons_for(bundle, block, decisions, policy, row, context=context)
 
     def factor(values: Any, place: int) -> float | None:
         return float(values[row, place]) if personal else None
@@ -148,9 +147,9 @@ def recommendation_of(
             priority=float(decisions.priorities[row, place]),
             client_asked=catalogue[product].product_id in context.asked,
             steps=_steps(policy, int(decisions.steps[row, place])),
-            reasons=why,
+            reasons=reasons[place] if reasons else (),
         )
-        for (place, product), why in zip(offered, reasons, strict=True)
+        for place, product in offered
     )
     actions = policy.policy.service_actions
     return Recommendation(

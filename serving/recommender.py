@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import CustomerBlock, CustomerStates
+from features.errors import NotFound
 from features.states import current_states
 from training import CHAMPION, Bundle, Tracking
 
+from .answer import Answer, Question
 from .decisions import CompiledPolicy, Context, Decisions, FreshEvent, FreshEvents, Policy, decide
 from .decisions.layers.attributes import columns_of, unseen
 from .decisions.policy.check import check_policy
 from .decisions.policy.loading import LoadedPolicy, load_policy, policy_path
+from .decisions.reasons.spoken import reasons_for_block
 from .decisions.why_not import WhyNot, why_not
 from .recommendation import Recommendation, Versions, recommendation_of
 from .simulation.simulation import Score
@@ -77,6 +80,10 @@ class Recommender:
         policy = self._compiled
         return Context(channel or policy.policy.default_channel, policy.decision_day(self.fresh), tuple(asked))
 
+    def day(self, events: Iterable[FreshEvent] = ()) -> date:
+        """The day of a decision made now about a customer to whom `events` have happened."""
+        return max([self._compiled.decision_day(FreshEvents.none()), *(event.day for event in events)])
+
     def score_for(self, policy: Policy) -> Score:
         """The bundle's propensities, from what `policy` lets the models see."""
         columns = columns_of(self.states, policy.attributes.not_used)
@@ -101,10 +108,64 @@ class Recommender:
         ------
         NotFound : when the states have no such customer, the catalogue no such product, or the policy no such channel
         """
-        context = self.context(channel, asked)
-        block = unseen(self._block_of(customer_id, context.day), self._hidden)  # what explains is what was scored
-        decisions = self._decide(block, context, limit=limit)
-        return recommendation_of(self.bundle, block, decisions, self._compiled, context, self.versions)
+        (answer,) = self.answer([Question(customer_id, limit, channel, tuple(asked))])
+        return answer.recommendation
+
+    def answer(
+        self, questions: Sequence[Question], *, fresh: FreshEvents | None = None, day: date | None = None
+    ) -> list[Answer]:
+        """Answers to `questions`, decided together where channel, limit and what else is asked are the same.
+
+        What is answered to one does not depend on the others.
+
+        Parameters
+        ----------
+        fresh : what happened since the states were built; by default `self.fresh`
+        day : of the decisions; by default that on which one is made now
+
+        Raises
+        ------
+        NotFound : when the states have no such customer, the catalogue no such product or family, or the policy no such
+            channel
+        """
+        fresh = self.fresh if fresh is None else fresh
+        day = day or self._compiled.decision_day(fresh)
+        alike: dict[Question, list[int]] = {}
+        for place, question in enumerate(questions):
+            alike.setdefault(replace(question, customer_id=""), []).append(place)
+        answers: dict[int, Answer] = {}
+        for places in alike.values():
+            together = self._answer_alike([questions[place] for place in places], fresh, day)
+            answers.update(zip(places, together, strict=True))
+        return [answers[place] for place in range(len(questions))]
+
+    def check(self, question: Question) -> None:
+        """See to it that what is asked, whoever the customer, can be answered.
+
+        Raises
+        ------
+        NotFound : when the catalogue has no such product or family, or the policy no such channel
+        """
+        context = self.context(question.channel, question.asked)
+        self._compiled.tables(context)
+        self._compiled.asked(context)
+        self._of_families(question.families)
+
+    def _answer_alike(self, questions: Sequence[Question], fresh: FreshEvents, day: date) -> Iterator[Answer]:
+        policy, question = self._compiled, questions[0]
+        positions = np.array([self.states.position_of(each.customer_id) for each in questions], dtype=np.int64)
+        context = Context(question.channel or policy.policy.default_channel, day, question.asked)
+        block = unseen(self._block_at(positions, fresh, day), self._hidden)  # what explains is what was scored
+        decisions = self._decide(
+            block, context, limit=question.limit, products=self._of_families(question.families), fresh=fresh
+        )
+        reasons = (
+            reasons_for_block(self.bundle, block, decisions, policy, context=context) if question.with_reasons else None
+        )
+        for row, each in enumerate(questions):
+            said = reasons[row] if reasons else ()
+            recommendation = recommendation_of(block, decisions, policy, context, self.versions, said, row)
+            yield Answer(each, recommendation, context, block, decisions, row)
 
     def why_not(
         self, customer_id: str, product_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
@@ -117,7 +178,8 @@ class Recommender:
         """
         context = self.context(channel, asked)
         product = self.states.catalogue.position_of(product_id)
-        block = self._block_of(customer_id, context.day)
+        position = np.array([self.states.position_of(customer_id)], dtype=np.int64)
+        block = self._block_at(position, self.fresh, context.day)
         return why_not(self.decide(block, context, limit=limit), block, self._compiled, context, 0, product)
 
     def stream(
@@ -132,19 +194,27 @@ class Recommender:
         self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
     ) -> Decisions:
         """Score a block, over which events have been laid, and decide."""
-        return self._decide(unseen(block, self._hidden), context, limit=limit, products=products)
+        return self._decide(unseen(block, self._hidden), context, limit=limit, products=products, fresh=self.fresh)
 
     def _decide(
-        self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
-    ) -> Decisions:
-        return decide(
-            self.bundle.propensities(block), block, self._compiled, context, limit=limit, products=products,
-            fresh=self.fresh,
-        )  # fmt: skip
+        self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None,
+        fresh: FreshEvents,
+    ) -> Decisions:  # fmt: skip
+        propensities = self.bundle.propensities(block)
+        return decide(propensities, block, self._compiled, context, limit=limit, products=products, fresh=fresh)
 
-    def _block_of(self, customer_id: str, day: date) -> CustomerBlock:
-        position = np.array([self.states.position_of(customer_id)], dtype=np.int64)
-        return self.fresh.lay_over(self.states.block(position, self.states.as_of_period), day)
+    def _block_at(self, positions: NDArray[np.int64], fresh: FreshEvents, day: date) -> CustomerBlock:
+        return fresh.lay_over(self.states.block(positions, self.states.as_of_period), day)
+
+    def _of_families(self, families: tuple[str, ...]) -> NDArray[np.bool_] | None:
+        """Shape (n_products,): the products of `families`; None: of all."""
+        if not families:
+            return None
+        catalogue = self.states.catalogue
+        unknown = sorted(set(families) - set(catalogue.families))
+        if unknown:
+            raise NotFound(f"no product family is called {unknown[0]!r}; there are: {', '.join(catalogue.families)}")
+        return np.array([product.family in families for product in catalogue.products], dtype=np.bool_)
 
 
 def _digest_of_catalogue(states: CustomerStates) -> str:

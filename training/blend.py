@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from features import CustomerBlock
 from features.errors import NotReady
@@ -151,6 +150,8 @@ def _weights(
         return value + 0.5 * _RIDGE * (weights @ weights), (residual[..., None] * log_odds).sum(axis=(0, 1)) + (
             _RIDGE * weights
         )
+
+    from scipy.optimize import minimize  # who only scores does not need it
 
     n_models = log_odds.shape[-1]
     found = minimize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ FORMAT = 3
 MANIFEST = "manifest.json"
 UPLIFT = "uplift"
 
+_RULES_KEPT = 1 << 14
 _NEXT_TO_NOTHING = 1e-15  # a propensity that serves is further from 0 and 1
 
 
@@ -89,6 +90,7 @@ class Bundle:
         fitted = models.get(AssociationRules.name)
         self.rules = fitted if isinstance(fitted, AssociationRules) else rules
         self._view: _CatalogueView | None = None
+        self._scored: _Scored | None = None
         self._familiar: ref[CustomerStates] | None = None
 
     def propensities(self, block: CustomerBlock, model: str | None = None) -> NDArray[np.float32]:
@@ -160,14 +162,13 @@ class Bundle:
         asked = np.where((products >= 0) & block.candidates[rows, products], products, -1).astype(np.int64)
         there = asked >= 0
         aligned = self._align(block)
-        terms = self._explained(name, aligned, np.where(there, view.places[asked], -1))
+        terms = self._explained(name, aligned, view.places[asked])
         found = terms.summed_up(len(self.layout.features))
         if aligned is not block:
             found = found.laid_out(self.layout.features, block.states.feature_set.names)
         acquisitions = view.acquisitions[asked]
-        found = found.only(there & (acquisitions > 0))
-        hardly_known = there & (acquisitions < ENOUGH)
-        if hardly_known.any():
+        found = found.only(acquisitions > 0)
+        if (hardly_known := there & (acquisitions < ENOUGH)).any():
             said = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
             said[np.nonzero(hardly_known)[0], asked[hardly_known]] = probabilities_of(found.log_odds[hardly_known])
             mixed = self.fallback.mix(said, block.states.catalogue, aligned.segments)[rows, asked]
@@ -181,7 +182,7 @@ class Bundle:
 
     def evidence(self, catalogue: Catalogue) -> NDArray[np.int64]:
         """How often each product of `catalogue` was acquired, as far as the bundle knows; shape (n_products,)."""
-        return self._view_of(catalogue).acquisitions.copy()
+        return self._view_of(catalogue).acquisitions[:-1].copy()
 
     def strongest_rule(self, block: CustomerBlock, row: int, product: int) -> Rule | None:
         """The rule that says most for a product, given what the customer in `row` holds.
@@ -190,17 +191,25 @@ class Bundle:
         -------
         A rule by the positions of the block's catalogue; None if there is none, or the bundle does not know the product
         """
-        places = self._view_of(block.states.catalogue).places
-        if self.rules is None or places[product] < 0:
+        view = self._view_of(block.states.catalogue)
+        if self.rules is None or view.places[product] < 0:
             return None
-        held = np.zeros(len(self.layout.products), dtype=np.bool_)
-        holds = np.flatnonzero((block.words[row] & np.uint64(1)) & (places >= 0))
-        held[places[holds]] = True
-        rule = self.rules.strongest(held, int(places[product]))
-        if rule is None:
-            return None
-        theirs = {int(places[position]): int(position) for position in holds}
-        return replace(rule, held=tuple(sorted(theirs[position] for position in rule.held)), product=int(product))
+        held = block.held[row]
+        key = held.tobytes(), product
+        try:
+            return view.rules[key]
+        except KeyError:
+            rule = view.strongest(self.rules, held, product)
+        if len(view.rules) >= _RULES_KEPT:
+            view.rules.clear()
+        view.rules[key] = rule
+        return rule
+
+    def prepare_explanations(self) -> None:
+        """Lay out what contributions are read from; else the first ones of each kind of customers do, in their time."""
+        for model in self.models.values():
+            if isinstance(model, Propensity):
+                model.prepare_contributions()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -210,7 +219,22 @@ class Bundle:
     def _calibrated(self, name: str, aligned: CustomerBlock) -> NDArray[np.float32]:
         if self.blend is not None and name == BLEND:
             return self.blend.propensities({part: self._calibrated(part, aligned) for part in self.blend.weights})
-        return self.calibrations[name].apply(self.models[name].score(aligned))
+        return self.calibrations[name].apply(self._scores(name, aligned))
+
+    def _scores(self, name: str, aligned: CustomerBlock) -> NDArray[np.float32]:
+        """What a model says of a block. Of the last block it is kept: who decides asks next why it is so.
+
+        Not what the propensity model says, of which contributions need more than scores.
+        """
+        model = self.models[name]
+        if isinstance(model, Propensity):
+            return model.score(aligned)
+        scored = self._scored
+        if scored is None or scored.block() is not aligned:
+            scored = self._scored = _Scored(ref(aligned), {})
+        if name not in scored.scores:
+            scored.scores[name] = model.score(aligned)
+        return scored.scores[name]
 
     def _align(self, block: CustomerBlock) -> CustomerBlock:
         """`block` with the layout's columns; states found to have them are not compared with it again."""
@@ -234,7 +258,7 @@ class Bundle:
             model, calibration = self.models[name], self.calibrations[name]
             if isinstance(model, Propensity) and calibration.scale is Scale.LOG_ODDS:
                 return Terms.of(model.contributions(aligned, places)).calibrated(calibration, places)
-            scores = model.score(aligned)[np.arange(len(places))[:, None], places]
+            scores = self._scores(name, aligned)[np.arange(len(places))[:, None], places]
             log_odds = calibration.log_odds(scores, places)
         return Terms.of_model(name, log_odds, self._overall[places])
 
@@ -313,18 +337,39 @@ class _CatalogueView:
 
     Attributes
     ----------
-    places : int64, shape (n_products,); positions in the bundle's layout; -1: not known
-    acquisitions : int64, shape (n_products,)
+    places : int64, shape (n_products + 1,); positions in the bundle's layout; -1: not known, as what is at -1
+    acquisitions : int64, same shape
+    rules : the strongest ones found so far, by what is held and the product
     """
 
     catalogue: Catalogue
     places: NDArray[np.int64]
     acquisitions: NDArray[np.int64]
+    rules: dict[tuple[bytes, int], Rule | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, catalogue: Catalogue, layout: Layout, fallback: Fallback) -> _CatalogueView:
-        acquisitions = [fallback.acquisitions(product_id) for product_id in catalogue.product_ids]
-        return cls(catalogue, layout.positions_of(catalogue), np.array(acquisitions, dtype=np.int64))
+        acquisitions = [*(fallback.acquisitions(product_id) for product_id in catalogue.product_ids), 0]
+        return cls(catalogue, np.append(layout.positions_of(catalogue), -1), np.array(acquisitions, dtype=np.int64))
+
+    def strongest(self, rules: AssociationRules, held: NDArray[np.bool_], product: int) -> Rule | None:
+        """The strongest of `rules` from what is `held`, shape (n_products,), to a known product."""
+        known = np.zeros(rules.n_products + 1, dtype=np.bool_)
+        known[self.places[:-1][held]] = True
+        rule = rules.strongest(known[:-1], self.places.item(product))
+        if rule is None:
+            return None
+        places = self.places.tolist()
+        theirs = tuple(sorted(places.index(place) for place in rule.held))
+        return rule if (theirs, product) == (rule.held, rule.product) else replace(rule, held=theirs, product=product)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What models said of a block, by name."""
+
+    block: ref[CustomerBlock]
+    scores: dict[str, NDArray[np.float32]]
 
 
 def manifest_of(

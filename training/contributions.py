@@ -66,10 +66,12 @@ class Contributions:
         """0 where not `kept`, shape (n_customers, k)."""
         if kept.all():
             return self
+        features = self.features.copy()
+        features[~kept] = 0.0
         return Contributions(
             np.where(kept, self.log_odds, 0.0),
             np.where(kept, self.base, 0.0),
-            np.where(kept[..., None], self.features, 0.0),
+            features,
             {name: np.where(kept, values, 0.0) for name, values in self.models.items()},
             np.where(kept, self.alternatives, 0.0),
             np.where(kept, self.fallback, 0.0),
@@ -101,13 +103,13 @@ class Terms:
     @classmethod
     def of(cls, found: Contributions) -> Terms:
         """Of a model that is explained by features alone."""
-        values = np.stack([found.log_odds, found.base, found.alternatives])
+        values = np.array([found.log_odds, found.base, found.alternatives])
         return cls(values, (), found.features, np.ones(values.shape[1:]))
 
     @classmethod
     def of_model(cls, name: str, log_odds: NDArray[np.float64], overall: NDArray[np.float64]) -> Terms:
         """Of a model that is not; `overall` : log-odds of each product's overall rate, same shape."""
-        values = np.stack([log_odds, overall, np.zeros(overall.shape), log_odds - overall])
+        values = np.array([log_odds, overall, np.zeros(overall.shape), log_odds - overall])
         return cls(values, (name,), None, np.ones(overall.shape))
 
     @classmethod

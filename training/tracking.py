@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,16 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 _DATABASE = "mlflow.db"
 _ARTEFACTS = "mlartifacts"
 _BATCH = 500  # metrics a call takes
+_PATIENCE = 20.0  # seconds for another's writing to end: MLflow's own
+
+_BY_ALIAS = """
+SELECT v.version, v.run_id FROM registered_model_aliases a
+JOIN model_versions v ON v.name = a.name AND v.version = a.version
+WHERE a.name = ? AND a.alias = ? AND v.current_stage <> 'Deleted_Internal'
+"""
+_ALL = """
+SELECT version, run_id FROM model_versions WHERE name = ? AND current_stage <> 'Deleted_Internal' ORDER BY version
+"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ class Tracking:
             self.client.create_registered_model(MODEL)
         entry = self.client.create_model_version(MODEL, f"runs:/{run_id}/{BUNDLE}", run_id)
         self.point(alias, str(entry.version))
-        return self._version(str(entry.version), run_id)
+        return self.version_of(str(entry.version), run_id)
 
     def point(self, alias: str, number: str) -> None:
         """Move `alias` to a version; one statement in the store, so readers see the old or the new one."""
@@ -136,25 +148,65 @@ class Tracking:
 
     def find(self, alias: str) -> Version | None:
         """The version that `alias` points to, if any."""
+        if self._uri is None:
+            entries = self._read(_BY_ALIAS, MODEL, alias)
+            return self.version_of(*entries[0]) if entries else None
         from mlflow.exceptions import MlflowException
 
-        if self._uri is None and not (self._workspace / _DATABASE).is_file():
-            return None
         try:
             entry = self.client.get_model_version_by_alias(MODEL, alias)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise
-        return self._version(str(entry.version), str(entry.run_id))
+            raise NotReady(f"the registry at {self._uri} cannot be asked: {error}") from error
+        return self.version_of(str(entry.version), str(entry.run_id))
 
-    def _version(self, number: str, run_id: str) -> Version:
+    def numbered(self, number: str) -> Version:
+        """The version of that number.
+
+        Raises
+        ------
+        NotFound : when there is none
+        """
+        if self._uri is None:
+            entries = dict(self._read(_ALL, MODEL))
+        else:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                found = self.client.search_model_versions(f"name = '{MODEL}'")
+            except MlflowException as error:
+                raise NotReady(f"the registry at {self._uri} cannot be asked: {error}") from error
+            entries = {str(entry.version): str(entry.run_id) for entry in found}
+        if number not in entries:
+            known = ", ".join(sorted(entries, key=int)) or "none"
+            raise NotFound(f"no version {number} in the registry of {self._workspace}; there are: {known}")
+        return self.version_of(number, entries[number])
+
+    def _read(self, query: str, *values: str) -> list[tuple[str, str]]:
+        """Numbers and runs, read from MLflow's own tables: to import MLflow would take longer than all that serving
+        does before its first answer."""
+        database = self._workspace / _DATABASE
+        if not database.is_file():
+            return []
+        try:
+            # not opened for reading only: what a killed run has left half written could then not be taken back
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", _PATIENCE, uri=True)) as connection:
+                return [(str(number), run_id) for number, run_id in connection.execute(query, values)]
+        except sqlite3.Error as error:
+            raise NotReady(
+                f"the registry {database} cannot be read ({error}): another version of MLflow wrote it, or "
+                "it is damaged"
+            ) from None
+
+    def version_of(self, number: str, run_id: str) -> Version:
+        """A version whose run is known; the registry is not asked, only for files that are not on this machine yet."""
         if self._uri is None:
             return Version(number, run_id, self._artefacts(run_id) / BUNDLE)
-        from mlflow.artifacts import download_artifacts
-
         folder = self._workspace / "bundles" / run_id
         if not folder.is_dir():
+            from mlflow.artifacts import download_artifacts
+
             aside = folder.with_name(f"{run_id}.part{os.getpid()}")
             download_artifacts(run_id=run_id, artifact_path=BUNDLE, dst_path=str(aside), tracking_uri=self._uri)
             aside.joinpath(BUNDLE).replace(folder)

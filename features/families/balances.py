@@ -25,7 +25,8 @@ class BalanceFeatures(FeatureFamily):
     def define(self, states: CustomerStates) -> list[Feature]:
         """Families of the products that carry balances."""
         catalogue = states.catalogue
-        carrying = {states.balances.key_names[key] for key in np.unique(states.balances.keys)}
+        # counted, not sorted: there are millions of them
+        carrying = {states.balances.key_names[key] for key in np.flatnonzero(np.bincount(states.balances.keys))}
         self._families = sorted({p.family for p in catalogue.products if p.product_id in carrying})
         if not self._families:
             return []

@@ -6,6 +6,7 @@ Bits are in the order of the layers, so the lowest bit set is the first reason.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,12 @@ BEFORE_ARBITRATION = mask_of(
 def reasons_in(bits: int) -> tuple[Reason, ...]:
     """The reasons of one customer and product, the first one first."""
     return tuple(reason for reason in Reason if bits >> reason.value & 1)
+
+
+@lru_cache(maxsize=4096)
+def first_reason(bits: int) -> Reason | None:
+    """What excludes one customer and product first; None: nothing does."""
+    return next((reason for reason in reasons_in(bits) if reason is not Reason.PERSONALISATION_REFUSED), None)
 
 
 def first_reasons(bits: NDArray[np.uint32]) -> NDArray[np.int8]:

@@ -138,9 +138,9 @@ def write_states(folder: Path, words: np.ndarray, rng: np.random.Generator) -> N
     np.save(folder / "holding_share.npy", holding_share)
     np.save(folder / "acquisition_rate.npy", acquisition_rate)
     manifest = Manifest(
-        format=FORMAT, build_id="bench", frequency="month", as_of=AS_OF.isoformat(), dated=True,
-        first_period=NEWEST - N_MONTHS + 1, depth=N_MONTHS, n_customers=N_CUSTOMERS, n_accounts=len(history.words),
-        tables="", mapping=None, fingerprints={},
+        format=FORMAT, build_id="bench", frequency="month", as_of=AS_OF.isoformat(), known_to=AS_OF.isoformat(),
+        dated=True, first_period=NEWEST - N_MONTHS + 1, depth=N_MONTHS, n_customers=N_CUSTOMERS,
+        n_accounts=len(history.words), tables="", mapping=None, fingerprints={},
     )  # fmt: skip
     content = asdict(manifest) | {"key_names": {name: [] for name in PANELS}}
     (folder / MANIFEST).write_text(json.dumps(content), encoding="utf-8")

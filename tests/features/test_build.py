@@ -294,6 +294,7 @@ def test_a_build_may_look_from_an_earlier_day_than_the_newest_fact(tmp_path: Pat
     states = build_states(first, tmp_path, as_of=date(2024, 3, 5)).states
     assert states.manifest.as_of == "2024-03-31"
     assert states.manifest.build_id.startswith("2024-03-31-")
+    assert states.manifest.known_to == "2024-03-31"
 
 
 def test_without_as_of_the_newest_fact_is_the_date(tmp_path: Path) -> None:
@@ -304,6 +305,23 @@ def test_without_as_of_the_newest_fact_is_the_date(tmp_path: Path) -> None:
     outcome = build_states(tmp_path / "tables", tmp_path / "workspace")
     assert outcome.newest_fact == date(2024, 7, 3)
     assert outcome.states.manifest.as_of == "2024-07-31"
+    assert outcome.states.manifest.known_to == "2024-07-03"
+
+
+def test_tables_without_any_date_tell_of_everything_up_to_the_day_of_the_states(tmp_path: Path) -> None:
+    tables = RandomBank(1, MONTHS, n_customers=4).tables()
+    customers = [{"customer_id": row["customer_id"], "kind": row["kind"]} for row in tables["customers"]]
+    account = {"account_id": "a", "customer_id": customers[0]["customer_id"], "product_id": "card", "opened_on": None}
+    write_parquet(
+        tmp_path / "tables",
+        {
+            "customers": list({row["customer_id"]: row for row in customers}.values()),
+            "products": tables["products"],
+            "accounts": [account | {"closed_on": None, "recorded_on": None}],
+        },
+    )
+    manifest = build_states(tmp_path / "tables", tmp_path / "workspace").states.manifest
+    assert (manifest.dated, manifest.known_to) == (False, manifest.as_of)
 
 
 def test_a_day_on_which_no_customer_was_known_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from training.calibration import EDGE, ProductCalibration, Scale
 from training.contributions import Contributions, Terms
 from training.fallback import ENOUGH, Fallback
 from training.models import MODELS
+from training.models.tree_contributions import TreeExplainer
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +201,45 @@ def test_of_one_customer_are_as_in_a_block_bit_for_bit(bundle, states, later, mo
             }
 
 
+@pytest.mark.parametrize("model", ["propensity", BLEND, "ease"])
+def test_after_scoring_are_the_same_bit_for_bit(states, trained, model):
+    """What was scored last is remembered, of this block and not of another."""
+    folder = Tracking(trained).version(CHAMPION).folder
+    block, other = (everyone(states).take(np.arange(start, 300, 11)) for start in (0, 5))
+    products, theirs = drawn(block), drawn(other)
+    products[::3] = -1
+    fresh, after = Bundle.open(folder).contributions(block, products, model), Bundle.open(folder)
+    for scored in (block, other):
+        after.propensities(scored, model)
+        found, there = after.contributions(block, products, model), after.contributions(other, theirs, model)
+        for name in ("log_odds", "base", "features", "alternatives", "fallback"):
+            assert getattr(found, name).tobytes() == getattr(fresh, name).tobytes(), name
+        assert {n: v.tobytes() for n, v in found.models.items()} == {n: v.tobytes() for n, v in fresh.models.items()}
+        np.testing.assert_allclose(total(there), there.log_odds, atol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["propensity", BLEND])
+def test_who_is_not_asked_about_changes_nothing_for_others(bundle, states, model):
+    block = everyone(states).take(np.arange(0, 300, 7))
+    products = drawn(block)
+    some = products.copy()
+    some[::2] = -1
+    found, all_of_them = (bundle.contributions(block, asked, model) for asked in (some, products))
+    assert found.features[1::2].tobytes() == all_of_them.features[1::2].tobytes()
+    assert found.log_odds[1::2].tobytes() == all_of_them.log_odds[1::2].tobytes()
+    for term in (found.log_odds, found.base, found.alternatives, found.fallback, found.features):
+        assert not term[::2].any()
+
+
+def test_are_prepared_beforehand(states, trained, monkeypatch):
+    bundle = Bundle.open(Tracking(trained).version(CHAMPION).folder)
+    block = everyone(states)
+    assert len(np.unique(block.kinds)) == 2
+    bundle.prepare_explanations()
+    monkeypatch.setattr(TreeExplainer, "of", None)  # who lays trees out now, fails
+    assert bundle.contributions(block, drawn(block), "propensity").features.any()
+
+
 def test_the_same_product_twice_is_explained_twice(bundle, states):
     block = everyone(states)
     products = drawn(block, k=1)
@@ -260,6 +300,21 @@ def test_the_strongest_rule_is_told_by_the_positions_of_the_block(bundle, states
             assert moved == replace(rule, held=held, product=product + 1)
             found += 1
     assert found > 10
+
+
+@pytest.mark.parametrize("kept", [1 << 14, 3])
+def test_the_strongest_rules_are_remembered(states, trained, monkeypatch, kept):
+    monkeypatch.setattr("training.bundle._RULES_KEPT", kept)
+    bundle = Bundle.open(Tracking(trained).version(CHAMPION).folder)
+    block, found = everyone(states).take(np.arange(0, 300, 10)), 0
+    for _ in range(2):
+        for row in range(block.n_customers):
+            for product in np.flatnonzero(block.candidates[row]).tolist():
+                rule = bundle.strongest_rule(block, row, product)
+                assert rule == bundle.rules.strongest(block.held[row], product)
+                found += rule is not None
+                assert len(bundle._view_of(states.catalogue).rules) <= kept
+    assert found > 100
 
 
 class TestArithmetic:

@@ -182,7 +182,8 @@ class TestKinds:
         fitted(mixed[0], any_rounds=2, choice_rounds=2).save(tmp_path)
         for kind in KINDS:
             names = {path.name for path in tmp_path.glob(f"{kind}*")}
-            parts = ("any_linear.npz", "any.txt", "linear.npz", "choice.txt")
+            trees = ("any.txt", "any.expected.npy", "choice.txt", "choice.expected.npy")
+            parts = ("any_linear.npz", "linear.npz", *trees)
             assert names == {f"{kind}.npz", *(f"{kind}-{part}" for part in parts)}
 
     def test_one_without_examples_scores_0(self, mixed):

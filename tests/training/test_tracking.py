@@ -1,11 +1,15 @@
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from features.errors import NotReady
-from training.tracking import BUNDLE, CHALLENGER, CHAMPION, MODEL, Tracking
+from features.errors import NotFound, NotReady
+from tests.command import python
+from training.tracking import BUNDLE, CHALLENGER, CHAMPION, MODEL, Tracking, Version
 
 
 @pytest.fixture
@@ -104,6 +108,59 @@ class TestRegistry:
         assert Tracking(tmp_path).find(CHAMPION) is None
         assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db"}
 
+    def test_what_is_read_without_mlflow_is_what_mlflow_says(self, tracking, bundle):
+        """An MLflow that keeps its registry elsewhere in the database shows here."""
+        runs = {tracking.register(logged(tracking, bundle), CHALLENGER).number for _ in range(2)}
+        tracking.point("yesterdays", runs.pop())
+        tracking.point(CHAMPION, runs.pop())
+        for alias in (CHAMPION, CHALLENGER, "yesterdays"):
+            entry = tracking.client.get_model_version_by_alias(MODEL, alias)
+            artefacts = tracking._workspace / "mlartifacts" / entry.run_id / "artifacts" / BUNDLE
+            assert tracking.version(alias) == Version(str(entry.version), entry.run_id, artefacts)
+        entries = tracking.client.search_model_versions(f"name = '{MODEL}'")
+        assert len(entries) == 3
+        for entry in entries:
+            assert tracking.numbered(str(entry.version)).run_id == entry.run_id
+
+    def test_a_version_that_was_deleted_is_none(self, tracking, bundle):
+        kept, deleted = (tracking.register(logged(tracking, bundle), CHALLENGER).number for _ in range(2))
+        tracking.client.delete_model_version(MODEL, deleted)
+        assert tracking.find(CHALLENGER) is None
+        with pytest.raises(NotFound, match=rf"no version {deleted} in the registry of .*; there are: 1, {kept}$"):
+            tracking.numbered(deleted)
+
+    def test_versions_are_named_in_the_order_of_their_numbers(self, tracking, bundle):
+        for _ in range(9):
+            tracking.register(logged(tracking, bundle), CHALLENGER)
+        with pytest.raises(NotFound, match=r"there are: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10$"):
+            tracking.numbered("11")
+        for number in ("01", "champion", "", "1.0"):
+            with pytest.raises(NotFound):
+                tracking.numbered(number)
+
+    def test_a_registry_is_read_without_importing_mlflow(self, trained):
+        """Broken before: it took most of the time of a suggestion on the command line."""
+        done = python(
+            "import sys; from pathlib import Path; from training.tracking import Tracking\n"
+            f"tracking = Tracking(Path({str(trained)!r}))\n"
+            "assert tracking.version('champion') == tracking.numbered('1')\n"
+            "assert 'mlflow' not in sys.modules and 'sqlalchemy' not in sys.modules"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_what_a_killed_writer_left_half_written_is_taken_back(self, tracking):
+        database = tracking._workspace / "mlflow.db"
+        expected = tracking.version(CHAMPION)
+        killed = subprocess.run([sys.executable, "-c", _DIE_WRITING, str(database)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert database.with_name("mlflow.db-journal").stat().st_size > 0
+        assert tracking.version(CHAMPION) == expected
+
+    def test_a_registry_that_cannot_be_read_is_said_to_be_so(self, tmp_path):
+        (tmp_path / "mlflow.db").write_bytes(b"no database, though it should be one" * 99)
+        with pytest.raises(NotReady, match=r"the registry .*mlflow\.db cannot be read \(file is not a database\)"):
+            Tracking(tmp_path).version(CHAMPION)
+
     def test_a_store_without_the_model_is_not_ready(self, tracking):
         with sqlite3.connect(tracking._workspace / "mlflow.db") as connection:
             for table in ("registered_model_aliases", "model_versions", "registered_models"):
@@ -137,8 +194,23 @@ class TestAnotherStore:
         run_id = logged(tracking, bundle)
         tracking.log_text(run_id, "{}", "features.json")
         version = tracking.register(run_id, CHAMPION)
+        assert tracking.numbered(version.number) == version
+        with pytest.raises(NotFound, match=r"there are: 1$"):
+            tracking.numbered("2")
         assert version.folder == workspace / "bundles" / run_id
         assert (version.folder / "models" / "weights.txt").read_text(encoding="utf-8") == "1 2 3"
         assert [path.name for path in (workspace / "bundles").iterdir()] == [run_id]
         shutil.rmtree(tmp_path / "mlruns")
         assert Tracking(workspace, uri).version(CHAMPION) == version
+
+
+_DIE_WRITING = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")  # what does not fit is written before the commit that never comes
+connection.execute("BEGIN")
+connection.execute("UPDATE model_versions SET run_id = 'half', description = ?", ("x" * 4000,))
+connection.execute("UPDATE registered_model_aliases SET version = version + 1")
+connection.execute("UPDATE metrics SET value = value + 1")
+os.kill(os.getpid(), signal.SIGKILL)
+"""

@@ -9,12 +9,13 @@ learners: retail and corporate choices have nothing in common.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import log, log1p
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -32,8 +33,12 @@ from .sparse_choice import SparseChoice
 from .tree_contributions import TreeExplainer
 from .tree_ensemble import ScoringEngine
 
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
 _RATE_FLOOR = 1e-6
 _EVENTS_PER_LEAF = 100  # trees that divide fewer acquisitions than that learn them by heart
+_FEW = 64  # customers up to whom sums are kept for contributions
 _LINEAR_ROWS = 50_000  # customers that the linear part of acquiring anything is fitted on: a few hundred weights
 _NEVER = log(EDGE) - log1p(-EDGE)  # log-odds read from a score of 0
 
@@ -117,10 +122,15 @@ class _Learners:
             log_odds,
             np.zeros(shape) if self.linear is None else self.linear.utilities(features),
             np.zeros(shape) if self.choice is None else self.choice.raw_scores(features, config.threads),
-            _log_rates(self.rates),
+            self.log_rates,
             config.choice_carried,
             self.products,
         )
+
+    @cached_property
+    def log_rates(self) -> NDArray[np.float64]:
+        """Where the utilities start, shape (n_alternatives,)."""
+        return _log_rates(self.rates)
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ class _Explainer:
     def of(cls, learners: _Learners, config: PropensityConfig, n_products: int) -> _Explainer:
         places = np.full(n_products + 1, -1, dtype=np.int64)
         places[learners.products] = np.arange(len(learners.products))
-        base = _log_rates(learners.rates)
+        base = learners.log_rates
         any_trees, choice_trees = (
             None if engine is None else TreeExplainer.of(engine) for engine in (learners.any, learners.choice)
         )
@@ -171,17 +181,26 @@ class _Explainer:
         """
         learners, config = self.learners, self.config
         anything = np.zeros((len(features), 1, features.shape[1]))
-        something = np.ones((len(features), 1), dtype=np.int64)
+        nothing = np.zeros((len(features), 1), dtype=np.int64)
         if learners.any_linear is not None:
-            learners.any_linear.add_contributions(features, something, config.any_carried, anything)
-            learners.any_linear.add_contributions(features, something - 1, -config.any_carried, anything)
+            learners.any_linear.add_contributions(features, nothing + 1, config.any_carried, anything)
+            learners.any_linear.add_contributions(features, nothing, -config.any_carried, anything)
         if self.any_trees is not None:
-            self.any_trees.add(features, something - 1, 1.0, anything)
-        out += np.where(places[..., None] >= 0, anything, 0.0)
+            self.any_trees.add(features, nothing, 1.0, anything)
+        known = (places >= 0)[..., None]
+        np.add(out, anything, out=out, where=True if known.all() else known)
         if learners.linear is not None:
             learners.linear.add_contributions(features, places, config.choice_carried, out)
         if self.choice_trees is not None:
             self.choice_trees.add(features, places, 1.0, out)
+
+
+@dataclass(frozen=True)
+class _Summed:
+    """The sums of a block that was scored: of each kind, its rows and theirs."""
+
+    block: ref[CustomerBlock]
+    sums: dict[int, tuple[NDArray[np.int64], PropensitySums]]
 
 
 class Propensity(Model):
@@ -195,6 +214,7 @@ class Propensity(Model):
         super().__init__(config)
         self._learners: dict[int, _Learners] = {}
         self._explainers: dict[int, _Explainer] = {}
+        self._summed: _Summed | None = None
 
     def contributions(self, block: CustomerBlock, products: NDArray[np.int64]) -> Contributions:
         """Why the scores of some products are what they are.
@@ -214,35 +234,62 @@ class Propensity(Model):
             n_features numbers, so of many customers ask a few thousand at a time
         """
         self._check(block)
-        parts = list(self._by_kind(block))
+        asked: NDArray[np.bool_] = np.asarray((products >= 0).any(axis=1))
+        parts = [(kind, rows[asked[rows]]) for kind, rows in self._by_kind(block)]
         if len(parts) == 1 and len(parts[0][1]) == block.n_customers:
-            return self._contributions_of(parts[0][0], block, products)
+            return self._contributions_of(*parts[0], block, products)
         base = np.where(products >= 0, _NEVER, 0.0)
         nothing = np.zeros(products.shape)
         features = np.zeros((*products.shape, block.features.shape[1]))
         found = Contributions(base.copy(), base, features, {}, nothing.copy(), nothing)
         for kind, rows in parts:
-            mine = self._contributions_of(kind, block.take(rows), products[rows])
+            mine = self._contributions_of(kind, rows, block, products[rows])
             for name in ("log_odds", "base", "features", "alternatives"):
                 getattr(found, name)[rows] = getattr(mine, name)
         return found
 
-    def _contributions_of(self, kind: int, block: CustomerBlock, products: NDArray[np.int64]) -> Contributions:
-        """Those of a block of one kind of customers."""
+    def prepare_contributions(self) -> None:
+        """Lay out what contributions are read from, which otherwise the first ones of each kind of customers do."""
+        for kind in self._learners:
+            self._explainer(kind)
+
+    def _explainer(self, kind: int) -> _Explainer:
         explainer = self._explainers.get(kind)
         if explainer is None:
             # kept for the next block: whoever asks at the same time computes the same
             explainer = self._explainers[kind] = _Explainer.of(self._learners[kind], self.config, self.n_products)
+        return explainer
+
+    def _contributions_of(
+        self, kind: int, rows: NDArray[np.int64], block: CustomerBlock, products: NDArray[np.int64]
+    ) -> Contributions:
+        """Those of the customers at `rows`, of one kind; `products` : shape (len(rows), k)."""
+        explainer = self._explainer(kind)
         places = explainer.places[products]
-        features = np.zeros((*products.shape, block.features.shape[1]))
-        explainer.add(block.features, places, features)
-        sums = self._learners[kind].sums(block.features, self.config)
-        log_odds, alternatives = sums.explained(block.candidates, places)
+        whole = len(rows) == block.n_customers
+        features = block.features if whole else block.features[rows]
+        contributed = np.zeros((*products.shape, features.shape[1]))
+        explainer.add(features, places, contributed)
+        sums = self._sums_scored(kind, rows, block)
+        if sums is None:
+            sums = self._learners[kind].sums(features, self.config)
+        log_odds, alternatives = sums.explained(block.candidates if whole else block.candidates[rows], places)
         base = explainer.base[places]
         if not (known := places >= 0).all():
             never = np.where(products >= 0, _NEVER, 0.0)
             base, log_odds = np.where(known, base, never), np.where(known, log_odds, never)
-        return Contributions(log_odds, base, features, {}, alternatives, np.zeros(products.shape))
+        return Contributions(log_odds, base, contributed, {}, alternatives, np.zeros(products.shape))
+
+    def _sums_scored(self, kind: int, rows: NDArray[np.int64], block: CustomerBlock) -> PropensitySums | None:
+        """What was summed up for `rows` when `block` was scored, if that was the last and a small one."""
+        summed = self._summed
+        if summed is None or summed.block() is not block:
+            return None
+        scored, sums = summed.sums[kind]
+        if len(scored) == len(rows):
+            return sums
+        at = np.searchsorted(scored, rows)
+        return replace(sums, log_odds=sums.log_odds[at], linear=sums.linear[at], trees=sums.trees[at])
 
     def _by_kind(self, block: CustomerBlock) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Kinds of which something was learned, each with its rows of the block."""
@@ -260,7 +307,7 @@ class Propensity(Model):
         )
         dtypes = tuple(feature.dtype for feature in described)
         rows = _Rows.gather(examples, usable, self.config)
-        self._learners, self._explainers = {}, {}
+        self._learners, self._explainers, self._summed = {}, {}, None
         for kind in range(len(KINDS)):
             mine = rows.of_kind(kind)
             if len(mine.weights):
@@ -377,6 +424,8 @@ class Propensity(Model):
         rounds: int,
         **data: Any,
     ) -> lgb.Booster:
+        import lightgbm as lgb  # takes over a second, and who only scores does not need it
+
         settings = {
             **params,
             "learning_rate": self.config.learning_rate,
@@ -396,9 +445,14 @@ class Propensity(Model):
 
     def _score(self, block: CustomerBlock) -> NDArray[np.float32]:
         scores = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
+        summed: dict[int, tuple[NDArray[np.int64], PropensitySums]] = {}
         for kind, rows in self._by_kind(block):
             mine = block.features if len(rows) == block.n_customers else block.features[rows]
-            self._learners[kind].sums(mine, self.config).score(block.candidates, rows, scores)
+            sums = self._learners[kind].sums(mine, self.config)
+            if block.n_customers <= _FEW:  # who scores so few decides about them, and asks next why it is so
+                summed[kind] = rows, replace(sums, trees=sums.trees.copy())
+            sums.score(block.candidates, rows, scores)
+        self._summed = _Summed(ref(block), summed) if summed else None
         return scores
 
     def _save(self, folder: Path) -> None:
@@ -420,7 +474,7 @@ class Propensity(Model):
                     engine.save(folder / f"{KINDS[kind]}-{role}.txt")
 
     def _load(self, folder: Path) -> None:
-        self._learners, self._explainers = {}, {}
+        self._learners, self._explainers, self._summed = {}, {}, None
         for kind, name in enumerate(KINDS):
             if not (folder / f"{name}.npz").is_file():
                 continue

@@ -9,12 +9,12 @@ with the square root of the choices, as the noise of a score does, so one settin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from .encoding import Encoding, encode_tile, encoded
@@ -70,6 +70,8 @@ class SparseChoice:
         l1 : lasso penalty in square roots of the choices
         iterations : at most so many
         """
+        from scipy.optimize import minimize  # who only scores does not need it; before its threads are limited
+
         z = encoding.encode(features)
         middle = z.mean(axis=0, dtype=np.float64)
         z -= middle.astype(np.float32)
@@ -135,9 +137,17 @@ class SparseChoice:
         contribute = _contribute_few if len(features) < _FEW else _contribute_many
         contribute(
             np.ascontiguousarray(features), encoding.features, encoding.transforms, encoding.parameters,
-            self.offsets, self.products, self.weights, self.middle,
-            np.ascontiguousarray(alternatives, dtype=np.int64), factor, out,
+            *self._by_alternative, self.middle, np.ascontiguousarray(alternatives, dtype=np.int64), factor, out,
         )  # fmt: skip
+
+    @cached_property
+    def _by_alternative(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Where the weights of each alternative begin, shape (n_alternatives + 1,), and their columns, ascending, and
+        values, shape (n_weights,)."""
+        order = np.argsort(self.products, kind="stable")
+        column = np.repeat(np.arange(len(self.middle)), np.diff(self.offsets))
+        begin = np.searchsorted(self.products[order], np.arange(len(self.intercepts) + 1))
+        return begin.astype(np.int64), column[order].astype(np.int64), self.weights[order]
 
     def of_columns(self, columns: NDArray[np.int64]) -> SparseChoice:
         """The same choice, reading feature ``columns[i]`` where this one reads i."""
@@ -257,35 +267,35 @@ def _add_up_many(values, features, transforms, parameters, offsets, products, we
 
 @njit(cache=True, nogil=True)
 def _contribute_row(  # type: ignore[no-untyped-def]
-    values, features, transforms, parameters, offsets, products, weights, middle, mine, factor, out
+    values, features, transforms, parameters, starts, columns, weights, middle, mine, factor, out
 ):
-    for column in range(len(features)):
-        x = values[features[column]]
-        z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
-        apart = factor * (np.float64(z) - middle[column])
-        for place in range(offsets[column], offsets[column + 1]):
-            for k in range(len(mine)):
-                if products[place] == mine[k]:
-                    out[k, features[column]] += apart * weights[place]
+    for k in range(len(mine)):
+        if mine[k] < 0:
+            continue
+        for place in range(starts[mine[k]], starts[mine[k] + 1]):
+            column = columns[place]
+            x = values[features[column]]
+            z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
+            out[k, features[column]] += factor * (np.float64(z) - middle[column]) * weights[place]
 
 
 @njit(cache=True, nogil=True)
 def _contribute_few(  # type: ignore[no-untyped-def]
-    values, features, transforms, parameters, offsets, products, weights, middle, alternatives, factor, out
+    values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):
     for row in range(len(values)):
         _contribute_row(
-            values[row], features, transforms, parameters, offsets, products, weights, middle,
+            values[row], features, transforms, parameters, starts, columns, weights, middle,
             alternatives[row], factor, out[row],
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _contribute_many(  # type: ignore[no-untyped-def]
-    values, features, transforms, parameters, offsets, products, weights, middle, alternatives, factor, out
+    values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):
     for row in prange(len(values)):
         _contribute_row(
-            values[row], features, transforms, parameters, offsets, products, weights, middle,
+            values[row], features, transforms, parameters, starts, columns, weights, middle,
             alternatives[row], factor, out[row],
         )  # fmt: skip

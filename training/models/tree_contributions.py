@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import lightgbm as lgb
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
@@ -33,16 +33,21 @@ from .tree_ensemble import (
     ScoringEngine,
     Tree,
     columns_of,
+    feature_count,
     parsed,
     read,
     rounded_down,
     starts,
+    text_of,
 )
 
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
 _LANES = 4  # nodes at which a leaf's integrand is computed side by side
-_MOST_TABULATED = 8  # steps to a leaf up to which the 2**n sets of them may be worked out beforehand
+_MOST_TABULATED = 10  # steps to a leaf up to which the 2**n sets of them may be worked out beforehand
 _TABLE_VALUES = 1 << 20  # 8 MiB
-_FEW = 16  # customers: below this, one thread is done before others wake
+_FEW = 32  # customers: up to as many, one thread is done before others wake
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +67,12 @@ class TreeContributions:
     split_missing_as : float32, shape (n_splits,); read in place of a missing value
     split_zero_is_missing : bool, shape (n_splits,)
     split_cuts : float32, shape (n_splits,); what exceeds it goes right
+    split_steps : uint8, shape (n_splits,); which step the split's feature is on the ways through it
+    split_children : uint8, shape (n_splits, 2); what lies left and right: a split of the tree; from `MAX_LEAVES` on, a
+        leaf, from the left
     leaves : float64, shape (n_leaves,); values
     step_starts : uint32, shape (n_leaves + 1,); where the steps of each leaf begin
+    step_leaves : uint32, shape (n_steps,); the leaf that each step leads to
     step_features : uint32, shape (n_steps,)
     step_covers : float64, shape (n_steps,); z, product of the shares of training rows that went on towards the leaf
     step_splits : uint64, shape (n_steps,); bit s: split s of the tree asks for this feature on the way to the leaf
@@ -80,8 +89,11 @@ class TreeContributions:
     split_missing_as: NDArray[np.float32]
     split_zero_is_missing: NDArray[np.bool_]
     split_cuts: NDArray[np.float32]
+    split_steps: NDArray[np.uint8]
+    split_children: NDArray[np.uint8]
     leaves: NDArray[np.float64]
     step_starts: NDArray[np.uint32]
+    step_leaves: NDArray[np.uint32]
     step_features: NDArray[np.uint32]
     step_covers: NDArray[np.float64]
     step_splits: NDArray[np.uint64]
@@ -90,11 +102,12 @@ class TreeContributions:
     table: NDArray[np.float64]
 
     @classmethod
-    def of(cls, booster: lgb.Booster, columns: NDArray[np.int64] | None = None) -> Self:
+    def of(cls, booster: lgb.Booster | str, columns: NDArray[np.int64] | None = None) -> Self:
         """Lay out the trees of `booster`.
 
         Parameters
         ----------
+        booster : or its text
         columns : int64, shape (booster.num_feature(),); where its features stand among those to be explained; by
             default all of them, in order
 
@@ -102,9 +115,10 @@ class TreeContributions:
         ------
         NotRepresentable : when `TreeEnsemble.of` would, or the text does not say how many training rows went where
         """
-        places = np.arange(booster.num_feature()) if columns is None else columns
+        text = text_of(booster)
         try:
-            n_classes, trees = parsed(booster.model_to_string())
+            places = np.arange(feature_count(text)) if columns is None else columns
+            n_classes, trees = parsed(text)
         except (KeyError, ValueError) as error:
             raise NotRepresentable(f"its text is not what LightGBM used to write: {error!r}") from error
         by_class = [trees[k::n_classes] for k in range(n_classes)]
@@ -130,8 +144,11 @@ class TreeContributions:
             split_missing_as=missing_as,
             split_zero_is_missing=zero_is_missing,
             split_cuts=rounded_down(np.array([threshold for tree in trees for threshold in tree.thresholds])),
+            split_steps=np.array([step for ways in ways_of for step in _steps_of_splits(ways)], dtype=np.uint8),
+            split_children=np.concatenate([_children(tree) for tree in trees]),
             leaves=leaves,
             step_starts=step_starts,
+            step_leaves=np.repeat(np.arange(len(ways), dtype=np.uint32), [len(way) for way in ways]),
             step_features=places[np.array([step.feature for step in steps], dtype=np.int64)].astype(np.uint32),
             step_covers=step_covers,
             step_splits=np.array([step.splits for step in steps], dtype=np.uint64),
@@ -158,16 +175,32 @@ class TreeContributions:
         ------
         BadInput : when a feature that the trees read is not among the columns
         """
-        highest = int(self.split_features.max(initial=0))
-        if features.ndim != 2 or features.shape[1] <= highest:
-            raise BadInput(f"features {features.shape} cannot be explained: the trees read columns 0 to {highest}")
-        explain = _explain_few if len(features) < _FEW else _explain_many
-        splits = (self.split_starts, self.split_features, self.split_missing_as, self.split_zero_is_missing)
-        steps = (self.step_starts, self.step_features, self.step_covers, self.step_splits, self.step_rights)
+        if features.ndim != 2 or features.shape[1] <= self._last_feature:
+            raise BadInput(
+                f"features {features.shape} cannot be explained: the trees read columns 0 to {self._last_feature}"
+            )
+        explain = _explain_few if len(features) <= _FEW else _explain_many
         explain(
             np.ascontiguousarray(features, dtype=np.float32), np.ascontiguousarray(classes, dtype=np.int64), factor,
-            self.class_starts, (*splits, self.split_cuts), self.leaf_starts, self.leaves, steps,
-            (self.table_starts, self.table), *_RULES, out,
+            *self._arrays, *_RULES, out,
+        )  # fmt: skip
+
+    @cached_property
+    def _last_feature(self) -> int:
+        return int(self.split_features.max(initial=0))
+
+    @cached_property
+    def _arrays(self) -> tuple[Any, ...]:
+        """As the kernels take them."""
+        return (
+            self.class_starts,
+            (
+                self.split_starts, self.split_features, self.split_missing_as, self.split_zero_is_missing,
+                self.split_cuts, self.split_steps, self.split_children,
+            ),
+            (self.leaf_starts, self.leaves),
+            (self.step_starts, self.step_leaves, self.step_features, self.step_covers),
+            (self.table_starts, self.table),
         )  # fmt: skip
 
 
@@ -177,31 +210,28 @@ class TreeExplainer:
 
     Attributes
     ----------
-    booster : what was fitted
-    columns : int64, shape (booster.num_feature(),); where its features stand among those to be explained
+    engine : what scores
     trees : none: LightGBM explains, but for leaves that are linear models, which it refuses
     base : float64, shape (n_classes,); what the contributions are added to
     """
 
-    booster: lgb.Booster
-    columns: NDArray[np.int64]
+    engine: ScoringEngine
     trees: TreeContributions | None
     base: NDArray[np.float64]
 
     @classmethod
     def of(cls, engine: ScoringEngine) -> Self:
         """Lay the trees out, if `engine` could; a warning says when LightGBM has to explain."""
-        booster, columns = engine.booster, engine.columns
-        trees = None
         if engine.ensemble is not None:
             try:
-                trees = TreeContributions.of(booster, columns)
+                trees = TreeContributions.of(engine.text, engine.columns)
             except NotRepresentable as reason:
-                _log.warning("a booster of %d trees is explained by LightGBM, slowly: %s", booster.num_trees(), reason)
-        if trees is not None:
-            return cls(booster, columns, trees, trees.base)
-        nobody = np.zeros((1, booster.num_feature()), dtype=np.float32)
-        return cls(booster, columns, None, _by_lightgbm(booster, nobody)[0, :, -1])
+                n_trees = engine.booster.num_trees()
+                _log.warning("a booster of %d trees is explained by LightGBM, slowly: %s", n_trees, reason)
+            else:
+                return cls(engine, trees, trees.base)
+        nobody = np.zeros((1, engine.booster.num_feature()), dtype=np.float32)
+        return cls(engine, None, _by_lightgbm(engine.booster, nobody)[0, :, -1])
 
     def add(
         self, features: NDArray[np.float32], classes: NDArray[np.int64], factor: float, out: NDArray[np.float64]
@@ -210,10 +240,11 @@ class TreeExplainer:
         if self.trees is not None:
             self.trees.add(features, classes, factor, out)
             return
-        all_classes = _by_lightgbm(self.booster, features[:, self.columns])[:, :, :-1]
+        columns = self.engine.columns
+        all_classes = _by_lightgbm(self.engine.booster, features[:, columns])[:, :, :-1]
         asked = classes >= 0
         mine = np.take_along_axis(all_classes, np.maximum(classes, 0)[:, :, None], axis=1)
-        out[:, :, self.columns] += np.where(asked[:, :, None], factor * mine, 0.0)
+        out[:, :, columns] += np.where(asked[:, :, None], factor * mine, 0.0)
 
 
 def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -266,6 +297,28 @@ def _with(way: _Way, step: _Step) -> _Way:
             both = _Step(step.feature, other.cover * step.cover, other.splits | step.splits, other.rights | step.rights)
             return (*way[:place], both, *way[place + 1 :])
     return (*way, step)
+
+
+def _steps_of_splits(ways: list[_Way]) -> list[int]:
+    """Of each split, which step its feature is: the same on all ways through it, which part below it."""
+    found = {split: i for way in ways for i, step in enumerate(way) for split in _bits(step.splits)}
+    return [found[split] for split in range(len(found))]
+
+
+def _bits(word: int) -> list[int]:
+    return [bit for bit in range(word.bit_length()) if word >> bit & 1]
+
+
+def _children(tree: Tree) -> NDArray[np.uint8]:
+    """`split_children` of one tree."""
+    order = _from_the_left(tree, 0) if tree.children else []
+    numbers = {leaf: MAX_LEAVES + number for number, leaf in enumerate(order)}
+    return np.array([[numbers.get(child, child) for child in both] for both in tree.children], np.uint8).reshape(-1, 2)
+
+
+def _from_the_left(tree: Tree, node: int) -> list[int]:
+    """The leaves below a node, as `Tree.children` has them."""
+    return [node] if node < 0 else [leaf for child in tree.children[node] for leaf in _from_the_left(tree, child)]
 
 
 def _mean(tree: Tree, ways: list[_Way]) -> float:
@@ -342,56 +395,92 @@ def _tabulate(leaves, step_starts, covers, table_starts, nodes, weights, table):
             _leaf_contributions(leaves[leaf], mine, np.uint64(pattern), nodes, weights, below, out)
 
 
+# inlined, because handing over so many arrays takes as long as a small tree does
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _follow(values, tree, splits, ways):  # type: ignore[no-untyped-def]
+    """Write into `ways` which steps are followed on the way to each split and leaf of a tree: bit i, step i."""
+    split_starts, split_features, missing_as, zero_is_missing, cuts, split_steps, children = splits
+    first = np.uint64(split_starts[tree])
+    ways[0] = ~np.uint64(0)
+    for number in range(np.uint64(split_starts[tree + 1]) - first):
+        split = first + np.uint64(number)
+        value = read(values[split_features[split]], missing_as[split], zero_is_missing[split])
+        # "not (value <= cut)": a NaN that stands for a missing value goes right
+        right = np.uint64(not (value <= cuts[split]))
+        step = np.uint64(split_steps[split])
+        way = ways[np.uint64(number)]
+        ways[children[split, 0]] = way & ~(right << step)
+        ways[children[split, 1]] = way & ~((right ^ np.uint64(1)) << step)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_up(start, end, factor, first, steps, begins, tabulated, out):  # type: ignore[no-untyped-def]
+    """Add to `out`, shape (n_features,), what the steps from `start` to before `end` contribute, in their order."""
+    _, step_leaves, step_features, _ = steps
+    for number in range(end - start):
+        step = start + np.uint64(number)
+        out[step_features[step]] += factor * tabulated[begins[step_leaves[step] - first] + step]
+
+
 @njit(cache=True, nogil=True)
-def _explain_row(values, mine, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
-    """Add to `out`, shape (k, n_features), for the classes `mine`, shape (k,), of one customer."""
-    split_starts, split_features, missing_as, zero_is_missing, cuts = splits
-    step_starts, step_features, covers, step_splits, step_rights = steps
+def _explain_few(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
+    """First where each leaf's steps stand in the table, then reading that, and only then adding it up.
+
+    What does not wait for anything is read many at a time, and of one loop over all steps a processor need not guess
+    the end leaf by leaf.
+    """
+    leaf_starts, leaf_values = leaves
+    step_starts, _, step_features, covers = steps
     table_starts, tabulated = table
-    below = np.empty((MAX_LEAVES, _LANES), np.float64)
-    found = np.empty(MAX_LEAVES, np.float64)
-    for place in range(len(mine)):
-        k = mine[place]
-        if k < 0:
-            continue
-        for tree in range(class_starts[k], class_starts[k + 1]):
-            rights = np.uint64(0)
-            first = split_starts[tree]
-            for split in range(first, split_starts[tree + 1]):
-                value = read(values[split_features[split]], missing_as[split], zero_is_missing[split])
-                # "not (value <= cut)": a NaN that stands for a missing value goes right
-                rights |= np.uint64(not (value <= cuts[split])) << np.uint64(split - first)
-            for leaf in range(leaf_starts[tree], leaf_starts[tree + 1]):
-                start = np.uint64(step_starts[leaf])
-                n = np.uint64(step_starts[leaf + 1]) - start
-                pattern = np.uint64(0)
-                for i in range(n):
-                    step = start + np.uint64(i)
-                    pattern |= np.uint64((rights & step_splits[step]) == step_rights[step]) << np.uint64(i)
-                if table_starts[leaf + 1] > table_starts[leaf]:
-                    begin = np.uint64(table_starts[leaf]) + pattern * n
-                    for i in range(n):
-                        out[place, step_features[start + np.uint64(i)]] += factor * tabulated[begin + np.uint64(i)]
-                else:
-                    end = start + n
-                    _leaf_contributions(leaves[leaf], covers[start:end], pattern, nodes, weights, below, found)
-                    for i in range(n):
-                        out[place, step_features[start + np.uint64(i)]] += factor * found[i]
-
-
-@njit(cache=True, nogil=True)
-def _explain_few(features, classes, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+    one = np.uint64(1)
+    ways, begins = np.empty(2 * MAX_LEAVES, np.uint64), np.empty(len(leaf_values), np.uint64)
+    below, found = np.empty((MAX_LEAVES, _LANES), np.float64), np.empty(MAX_LEAVES, np.float64)
     for row in range(len(features)):
-        _explain_row(
-            features[row], classes[row], factor, class_starts, splits, leaf_starts, leaves, steps, table,
-            nodes, weights, out[row],
-        )  # fmt: skip
+        for place in range(classes.shape[1]):
+            k = classes[row, place]
+            if k < 0:
+                continue
+            contributed = out[row, place]
+            first, last = np.uint64(leaf_starts[class_starts[k]]), np.uint64(leaf_starts[class_starts[k + 1]])
+            for tree in range(class_starts[k], class_starts[k + 1]):
+                _follow(features[row], tree, splits, ways)
+                mine = np.uint64(leaf_starts[tree])
+                for number in range(np.uint64(leaf_starts[tree + 1]) - mine):
+                    leaf = mine + np.uint64(number)
+                    n = np.uint64(step_starts[leaf + one]) - np.uint64(step_starts[leaf])
+                    begins[leaf - first] = ways[np.uint64(MAX_LEAVES) + np.uint64(number)] & ((one << n) - one)
+            read_ahead = 0.0
+            for number in range(last - first):
+                leaf = first + np.uint64(number)
+                start, n = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one] - step_starts[leaf])
+                if table_starts[leaf + one] > table_starts[leaf]:
+                    begin = np.uint64(table_starts[leaf]) + begins[np.uint64(number)] * n
+                    read_ahead += tabulated[begin] + tabulated[begin + n - one]
+                    begins[np.uint64(number)] = begin - start  # a step finds its own value by its number
+            found[0] = read_ahead  # or it would not be read
+            added = np.uint64(step_starts[first])
+            for number in range(last - first):
+                leaf = first + np.uint64(number)
+                start, end = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one])
+                if start == end or table_starts[leaf + one] > table_starts[leaf]:
+                    continue
+                _add_up(added, start, factor, first, steps, begins, tabulated, contributed)
+                way = begins[np.uint64(number)]
+                _leaf_contributions(leaf_values[leaf], covers[start:end], way, nodes, weights, below, found)
+                for i in range(end - start):
+                    contributed[step_features[start + np.uint64(i)]] += factor * found[i]
+                added = end
+            end = np.uint64(step_starts[last])
+            _add_up(added, end, factor, first, steps, begins, tabulated, contributed)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _explain_many(features, classes, factor, class_starts, splits, leaf_starts, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
-    for row in prange(len(features)):
-        _explain_row(
-            features[row], classes[row], factor, class_starts, splits, leaf_starts, leaves, steps, table,
-            nodes, weights, out[row],
+def _explain_many(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip
+    for chunk in prange((len(features) + _FEW - 1) // _FEW):
+        start, end = chunk * _FEW, min((chunk + 1) * _FEW, len(features))
+        _explain_few(
+            features[start:end], classes[start:end], factor, class_starts, splits, leaves, steps, table,
+            nodes, weights, out[start:end],
         )  # fmt: skip

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-import lightgbm as lgb
 import numpy as np
 from numba import njit, prange
 from numba.core import cgutils
@@ -22,6 +23,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from features.errors import BadInput
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 MAX_LEAVES = 64
 """Leaves of a tree that fit one mask."""
@@ -78,11 +82,12 @@ class TreeEnsemble:
     leaves: NDArray[np.float64]
 
     @classmethod
-    def of(cls, booster: lgb.Booster, columns: NDArray[np.int64] | None = None) -> Self:
+    def of(cls, booster: lgb.Booster | str, columns: NDArray[np.int64] | None = None) -> Self:
         """Lay out the trees of `booster`.
 
         Parameters
         ----------
+        booster : or its text
         columns : int64, shape (booster.num_feature(),); where its features stand among those to be scored; by default
             all of them, in order
 
@@ -90,9 +95,10 @@ class TreeEnsemble:
         ------
         NotRepresentable : when there are categorical splits, linear or averaged trees, or more than `MAX_LEAVES` leaves
         """
-        places = np.arange(booster.num_feature()) if columns is None else columns
+        text = text_of(booster)
         try:
-            n_classes, trees = parsed(booster.model_to_string())
+            places = np.arange(feature_count(text)) if columns is None else columns
+            n_classes, trees = parsed(text)
         except (KeyError, ValueError) as error:
             raise NotRepresentable(f"its text is not what LightGBM used to write: {error!r}") from error
         by_class = [trees[k::n_classes] for k in range(n_classes)]
@@ -158,25 +164,39 @@ class ScoringEngine:
 
     Attributes
     ----------
-    booster : what was fitted
+    source : the booster, or the file it is in
     columns : int64, shape (booster.num_feature(),); where its features stand among those to be scored
     ensemble : the trees, checked against the booster; none: LightGBM scores
+    expected : float64, shape (n_drawn, n_classes); LightGBM's raw scores of the drawn customers that the trees are
+        checked on, kept with them; none where `ensemble` is
     """
 
-    booster: lgb.Booster
+    source: lgb.Booster | Path
     columns: NDArray[np.int64]
     ensemble: TreeEnsemble | None
+    expected: NDArray[np.float64] | None
 
     @classmethod
     def of(cls, booster: lgb.Booster, columns: NDArray[np.int64]) -> Self:
         """Lay the trees out and check them on drawn customers; a warning says when LightGBM has to score."""
         try:
             ensemble = TreeEnsemble.of(booster, columns)
-            _check(ensemble, booster, columns)
+            expected = _by_lightgbm(booster, _drawn(ensemble, columns)[:, columns])
+            _check(ensemble, expected, columns)
         except NotRepresentable as reason:
             _log.warning("a booster of %d trees is scored by LightGBM, slowly: %s", booster.num_trees(), reason)
-            ensemble = None
-        return cls(booster, columns, ensemble)
+            return cls(booster, columns, None, None)
+        return cls(booster, columns, ensemble, expected)
+
+    @cached_property
+    def booster(self) -> lgb.Booster:
+        """What was fitted."""
+        return _read_by_lightgbm(self.source) if isinstance(self.source, Path) else self.source
+
+    @property
+    def text(self) -> str:
+        """The booster as LightGBM writes it."""
+        return self.source.read_text(encoding="utf-8") if isinstance(self.source, Path) else text_of(self.source)
 
     def raw_scores(self, features: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
         """Raw scores, float64, shape (n_customers, n_classes), of `features`, float32, shape (n_customers, n_features).
@@ -188,13 +208,36 @@ class ScoringEngine:
         return _by_lightgbm(self.booster, features[:, self.columns], threads)
 
     def save(self, path: Path) -> None:
-        """Write the booster as LightGBM's text."""
+        """Write the booster as LightGBM's text, and beside it what LightGBM says of the drawn customers."""
         self.booster.save_model(path)
+        if self.expected is not None:
+            np.save(_expected_beside(path), self.expected)
 
     @classmethod
-    def load(cls, path: Path, columns: NDArray[np.int64]) -> Self:
-        """Read what `save` wrote, and check it as `of` does."""
-        return cls.of(lgb.Booster(model_file=path), columns)
+    def load(cls, path: Path, columns: NDArray[np.int64] | None = None) -> Self:
+        """Read what `save` wrote, and check the trees again, by what LightGBM said when they were saved.
+
+        Where they do not agree with that, or nothing is kept of it, LightGBM itself is asked, as in `of`.
+        """
+        text = path.read_text(encoding="utf-8")
+        places = np.arange(feature_count(text)) if columns is None else columns
+        kept = _expected_beside(path)
+        if kept.is_file():
+            with suppress(NotRepresentable):  # LightGBM has the last word
+                ensemble, expected = TreeEnsemble.of(text, places), np.load(kept, allow_pickle=False)
+                _check(ensemble, expected, places)
+                return cls(path, places, ensemble, expected)
+        return cls.of(_read_by_lightgbm(path), places)
+
+
+def _read_by_lightgbm(path: Path) -> lgb.Booster:
+    import lightgbm as lgb  # takes over a second, and what is only scored hardly ever needs it
+
+    return lgb.Booster(model_file=path)
+
+
+def _expected_beside(path: Path) -> Path:
+    return path.with_suffix(".expected.npy")
 
 
 def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
@@ -203,8 +246,8 @@ def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32], threads: i
     return np.asarray(raw, dtype=np.float64).reshape(len(features), -1)
 
 
-def _check(ensemble: TreeEnsemble, booster: lgb.Booster, columns: NDArray[np.int64]) -> None:
-    """Raise when ensemble and booster differ on drawn customers: thresholds, what is next to them, and odd values."""
+def _drawn(ensemble: TreeEnsemble, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Customers to check on, always the same: at thresholds, next to them, and with odd values."""
     drawn = np.random.default_rng(0)
     customers = np.zeros((_CHECKED_ROWS, max(columns, default=-1) + 1), dtype=np.float32)
     odd = np.array([0, np.nan, np.inf, -np.inf, _NEXT_TO_ZERO, -_NEXT_TO_ZERO, 1e-36, -1e-36], dtype=np.float32)
@@ -214,10 +257,15 @@ def _check(ensemble: TreeEnsemble, booster: lgb.Booster, columns: NDArray[np.int
         near = np.concatenate([cuts, np.nextafter(cuts, np.float32(np.inf)), np.nextafter(cuts, np.float32(-np.inf))])
         few = drawn.random(_CHECKED_ROWS) < 0.25
         customers[:, feature] = np.where(few, drawn.choice(odd, _CHECKED_ROWS), drawn.choice(near, _CHECKED_ROWS))
-    expected = _by_lightgbm(booster, customers[:, columns])
-    differ = int((ensemble.raw_scores(customers) != expected).any(axis=1).sum())
-    alone = ensemble.raw_scores(customers[:1])
-    if differ or (alone != expected[:1]).any():
+    return customers
+
+
+def _check(ensemble: TreeEnsemble, expected: NDArray[np.float64], columns: NDArray[np.int64]) -> None:
+    """Raise when the ensemble says something else of the drawn customers than LightGBM, which says `expected`."""
+    customers = _drawn(ensemble, columns)
+    scores = ensemble.raw_scores(customers)
+    differ = int((scores != expected).any(axis=1).sum()) if scores.shape == expected.shape else len(customers)
+    if differ or (ensemble.raw_scores(customers[:1]) != expected[:1]).any():
         raise NotRepresentable(f"its trees, laid out, score {differ} of {_CHECKED_ROWS} drawn customers differently")
 
 
@@ -243,14 +291,29 @@ class Tree(NamedTuple):
     leaf_counts: list[int]
 
 
+def text_of(booster: lgb.Booster | str) -> str:
+    """A booster as LightGBM writes it."""
+    return booster if isinstance(booster, str) else booster.model_to_string()
+
+
+def feature_count(model: str) -> int:
+    """Features that the booster of this text was fitted on."""
+    return int(_head(model)["max_feature_idx"]) + 1
+
+
 def parsed(model: str) -> tuple[int, list[Tree]]:
     """Classes, and trees in the order of boosting."""
-    head, *sections = model.split("\nTree=")
-    lines = head.splitlines()
-    if "average_output" in lines:
+    _, *sections = model.split("\nTree=")
+    head = _head(model)
+    if "average_output" in head:
         raise NotRepresentable("its trees are averaged")
-    n_classes = int(dict(line.split("=", 1) for line in lines if "=" in line)["num_tree_per_iteration"])
-    return n_classes, [_tree(dict(_fields(section))) for section in sections]
+    return int(head["num_tree_per_iteration"]), [_tree(dict(_fields(section))) for section in sections]
+
+
+def _head(model: str) -> dict[str, str]:
+    """What the text says before the first tree; of a word alone, nothing."""
+    lines = model[: model.index("\nTree=")].splitlines() if "\nTree=" in model else model.splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def _fields(section: str) -> Iterator[tuple[str, str]]:

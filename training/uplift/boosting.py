@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.tree_ensemble import ScoringEngine
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Gradients = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """First and second derivative of a loss by the raw scores; all of shape (n,)."""
@@ -31,6 +33,8 @@ class Bins:
     """Rows binned once, for several fits on parts of them."""
 
     def __init__(self, rows: NDArray[np.float32]) -> None:
+        import lightgbm as lgb  # takes over a second, and who only scores does not need it
+
         self._all = lgb.Dataset(rows, params=_COMMON, free_raw_data=False).construct()
 
     def at(self, chosen: NDArray[np.int64]) -> lgb.Dataset:
@@ -56,6 +60,8 @@ def boost(
     With the negative log-likelihood as loss, a split's gain is its score statistic: about chi-squared with one degree
     of freedom where there is nothing to find.
     """  # fmt: skip
+    import lightgbm as lgb
+
     settings = _COMMON | {
         "objective": "none",
         "num_leaves": leaves,
@@ -74,11 +80,6 @@ def boost(
         failed = failed + 1 if booster.update(fobj=lambda scores, _: gradients(scores)) else 0
         if failed == _PATIENCE or (failed and column_share == 1):
             break
-    return engine_of(booster)
-
-
-def engine_of(booster: lgb.Booster) -> ScoringEngine:
-    """The booster, ready to score rows of the columns it was fitted on."""
     return ScoringEngine.of(booster, np.arange(booster.num_feature()))
 
 
@@ -89,4 +90,4 @@ def raw_scores(trees: ScoringEngine, rows: NDArray[np.float32]) -> NDArray[np.fl
 
 def load_trees(path: Path) -> ScoringEngine:
     """Read what ``trees.save(path)`` wrote."""
-    return engine_of(lgb.Booster(model_file=path))
+    return ScoringEngine.load(path)

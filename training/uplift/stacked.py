@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from .boosting import Bins
 from .learner import UpliftLearner
@@ -97,6 +96,8 @@ def stacking_weights(
     -------
     float64, shape (2,)
     """
+    from scipy.optimize import nnls  # who only scores does not need it
+
     residual, contrast, variance = residuals(trials, outcomes)
     scale = 1 / np.sqrt(variance)
     best, least = np.zeros(2), np.inf

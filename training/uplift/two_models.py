@@ -6,13 +6,16 @@ LightGBM as it comes, with nothing tuned: what the other learners are shown besi
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from .learner import UpliftLearner
 from .trials import Trials
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 _ROUNDS = 100
 _ARMS = ("control", "treated")
@@ -27,6 +30,8 @@ class TwoModels(UpliftLearner):
         self._models = [self._arm(trials, trials.treated == bool(arm)) for arm in range(2)]
 
     def _arm(self, trials: Trials, chosen: NDArray[np.bool_]) -> lgb.Booster:
+        import lightgbm as lgb
+
         settings = {
             "objective": "binary",
             "num_threads": 1,
@@ -52,4 +57,6 @@ class TwoModels(UpliftLearner):
             model.save_model(folder / f"{arm}.txt")
 
     def _load(self, folder: Path) -> None:
+        import lightgbm as lgb
+
         self._models = [lgb.Booster(model_file=str(folder / f"{arm}.txt")) for arm in _ARMS]

@@ -27,6 +27,9 @@ AGE = "age"
 SIMILAR, PATTERN = "similar", "holdings_pattern"
 """Topics of what models say that are not explained by features: of the segment, and of the products held."""
 
+HOLDS = "holds:"
+"""Before a product's id: the topic of having it."""
+
 SEGMENT_ATTRIBUTES = frozenset({KIND, TIER, BIRTH_DATE, FOUNDED_ON, AGE})
 """What similar customers are similar in, see `features.segments`."""
 
@@ -93,6 +96,7 @@ class Topics:
     ----------
     topics : in the order in which their first features stand
     names : what the products are called, by position
+    holds : codes of the topics of having them, by position
     similar : where among the topics that of similar customers is
     """
 
@@ -103,6 +107,7 @@ class Topics:
             key = _key_of(described["family"], described["name"], described["dtype"])
             columns.setdefault(key, []).append(column)
         self.names: tuple[Said, ...] = product_names(states.catalogue)
+        self.holds: tuple[str, ...] = tuple(HOLDS + product_id for product_id in states.catalogue.product_ids)
         self.topics: tuple[Topic, ...] = tuple(
             Topic(
                 key.code,
@@ -128,13 +133,13 @@ class Topics:
         return found
 
     def sums(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shape (k, n_topics): what each topic adds to the log-odds.
+        """Shape (..., n_topics): what each topic adds to the log-odds.
 
         Parameters
         ----------
-        features : float64, shape (k, n_features); what each feature adds
+        features : float64, shape (..., n_features); what each feature adds
         """
-        return np.add.reduceat(features.take(self._order, axis=1), self._starts, axis=1)
+        return np.add.reduceat(features.take(self._order, axis=-1), self._starts, axis=-1)
 
 
 def _product_of(key: _Key, catalogue: Catalogue) -> int:
@@ -146,7 +151,7 @@ def _key_of(family: str, name: str, dtype: str) -> _Key:
     """The topic of one feature of a family of features."""
     group, _, about = name.partition(":")
     if family == "holdings":
-        return _Key(f"holds:{about}", Subject.HOLDING, about) if about else _Key("breadth", Subject.BREADTH)
+        return _Key(HOLDS + about, Subject.HOLDING, about) if about else _Key("breadth", Subject.BREADTH)
     if family == "balances":
         return _Key(f"balance:{about}" if about else "balance_total", Subject.BALANCES, about)
     if family == "activity":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ CORPORATE = KINDS.index("corporate")
 FEWEST_PARTNERS = 5
 """Payment partners below which what they hold is not said: it would tell one client about another."""
 
+_KEPT = 1024  # sentences kept: of an attribute's values, a few are everybody's
 _OUTCOME_WINDOW = 6  # as in features.families.contacts
 
 
@@ -153,7 +155,7 @@ SIMILAR_CLIENTS = Said("What similar clients hold and take speaks for it", "同�
 
 
 def _partners(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
-    share = float(client.values[topic.columns[0]])
+    share = client.value(topic)
     if not 0.01 <= share <= 1:
         return None
     if client.n_partners < FEWEST_PARTNERS:
@@ -184,11 +186,11 @@ def _founded(topic: Topic, client: Client, product: int, parts: NDArray[np.float
 def _completed(client: Client, topic: Topic) -> int | None:
     """Completed years on the decision's day, on which triggers and rules judge ages too."""
     years = float(client.facts.ages[client.row])
-    return int(years) if 0 <= years < 1000 and not math.isnan(client.values[topic.columns[0]]) else None
+    return int(years) if 0 <= years < 1000 and not math.isnan(client.value(topic)) else None
 
 
 def _onboarding(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
-    years = float(client.values[topic.columns[0]])
+    years = client.value(topic)
     end = client.calendar.end_of(client.period)
     if not 0 <= years < end.year - date.min.year:
         return None
@@ -197,7 +199,7 @@ def _onboarding(topic: Topic, client: Client, product: int, parts: NDArray[np.fl
 
 
 def _attribute(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
-    value = float(client.values[topic.columns[0]])
+    value = client.value(topic)
     if not math.isfinite(value):
         return None
     words = client.block.states.profile.vocabularies.get(topic.about)
@@ -206,6 +208,7 @@ def _attribute(topic: Topic, client: Client, product: int, parts: NDArray[np.flo
     return _number(topic.about, value)
 
 
+@lru_cache(_KEPT)
 def _text(attribute: str, word: str) -> Said | None:
     value, name = value_name(word), attribute_name(attribute)
     if not value.text:
@@ -218,6 +221,7 @@ def _text(attribute: str, word: str) -> Said | None:
     return Said(f"{name.text}: {value.text}", f"{name.text_zh}：{value.text_zh}")
 
 
+@lru_cache(_KEPT)
 def _number(attribute: str, value: float) -> Said | None:
     name = attribute_name(attribute)
     if attribute == RISK_LEVEL:
@@ -254,3 +258,6 @@ _SENTENCES: dict[Subject, Sentence] = {
     Subject.ATTRIBUTE: _attribute,
     Subject.SEASON: _season,
 }
+
+CAN_BE_SAID = frozenset(_SENTENCES)
+"""Subjects that there are words for."""

@@ -43,6 +43,10 @@ class Client:
         found: NDArray[np.float32] = self.block.features[self.row]
         return found
 
+    def value(self, topic: Topic, index: int = 0) -> float:
+        """Of one of a topic's features."""
+        return float(self.values.item(topic.columns.item(index)))
+
     @property
     def period(self) -> int:
         """The period of ``as_of``."""
@@ -103,10 +107,10 @@ class Client:
 def raising(topic: Topic, client: Client, parts: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
     """Name and value of the features that speak for the product, the strongest first."""
     added = parts.tolist()
-    for index in sorted(range(len(added)), key=lambda index: -added[index]):
+    for index in sorted(range(len(added)), key=added.__getitem__, reverse=True):
         if not added[index] > 0:
             return
-        yield topic.features[index], float(client.values[topic.columns[index]])
+        yield topic.features[index], client.value(topic, index)
 
 
 def of_strongest(

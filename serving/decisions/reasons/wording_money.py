@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,13 @@ _LEAST_FOR_PERCENT = 100.0  # below it, a share says little and the features' lo
 _FAMILY_CHANGE = 3  # periods, as in features.families.balances
 _MEAN_OF = 3  # periods, as in features.families.activity
 _BEFORE = "_before"
+_KEPT = 1024  # changes in words kept: of the offers to one customer, several speak of the same one
 
 
 def balances(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
     """Level and change of the total or of a family, as far as each speaks for the product."""
     told = dict(raising(topic, client, parts))
-    now = float(client.values[topic.columns[0]])
+    now = client.value(topic)
     level = topic.features[0] in told
     changes = (
         _change(now, value, int(name.rpartition("_")[2]) if not topic.about else _FAMILY_CHANGE, client.calendar)
@@ -64,6 +66,7 @@ def _no_balance(topic: Topic, client: Client, product: int, now: float) -> Said 
     return None
 
 
+@lru_cache(_KEPT)
 def _change(now: float, log_ratio: float, n: int, calendar: Calendar) -> Said | None:
     """How `now` compares with `n` periods before; ``log_ratio = log((now + 1) / (before + 1))``."""
     if not abs(log_ratio) < HISTORY_BITS or not is_amount(now):
@@ -129,7 +132,7 @@ def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
 def money(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
     """What came in, or went out; beside what was usual, where it is much more."""
     way, way_zh, side = ("came in", "转入", "in") if topic.about == "inflow" else ("went out", "转出", "out")
-    now, before = (float(client.values[column]) for column in topic.columns)
+    now, before = client.value(topic, 0), client.value(topic, 1)
     for name, value in raising(topic, client, parts):
         span, each, each_zh = _when(client, name)
         if value == 0 and not each:

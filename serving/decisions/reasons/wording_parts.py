@@ -22,7 +22,7 @@ class Said(NamedTuple):
 CURRENCY = Said("¥", "元")
 """Before an amount in English, behind it in Chinese."""
 
-_KEPT = 1024  # phrases of time kept: a customer's reasons name the same periods again and again
+_KEPT = 1024  # phrases kept of each sort: reasons name the same periods, families and amounts again and again
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
@@ -36,6 +36,7 @@ _NUMBERS = {1: ("one", "一"), 2: ("two", "两"), 3: ("three", "三"), 6: ("six"
 _QUARTERS = (("first", "一"), ("second", "二"), ("third", "三"), ("fourth", "四"))
 
 
+@lru_cache(_KEPT)
 def amount(value: float) -> Said:
     """An amount of money, finite: whole units, from ten million on (in Chinese from 1万) to one decimal."""
     sign = "-" if value <= -0.5 else ""
@@ -67,6 +68,7 @@ def positional(value: float) -> str:
     return np.format_float_positional(np.float32(value) + np.float32(0), trim="-")  # no -0
 
 
+@lru_cache(_KEPT)
 def times(count: float) -> Said:
     """How often, above 0."""
     shown = tidy(count)
@@ -150,21 +152,25 @@ def product_names(catalogue: Catalogue) -> tuple[Said, ...]:
     )
 
 
+@lru_cache(_KEPT)
 def family_name(family: str) -> Said:
     """A product family in the middle of a sentence."""
     return Said(readable(family), _FAMILIES_ZH.get(family.lower()) or readable(family))
 
 
+@lru_cache(_KEPT)
 def channel_name(channel: str) -> Said:
     """A channel in the middle of a sentence."""
     return _CHANNELS.get(channel.lower()) or Said(readable(channel), readable(channel))
 
 
+@lru_cache(_KEPT)
 def attribute_name(attribute: str) -> Said:
     """What a column of customers is called at the beginning of a sentence."""
     return _ATTRIBUTES.get(attribute) or Said(capital(readable(attribute)), f"登记的{readable(attribute)}")
 
 
+@lru_cache(_KEPT)
 def value_name(value: str) -> Said:
     """A text that a column of customers has."""
     return Said(readable(value), _VALUES_ZH.get(value.lower()) or readable(value))

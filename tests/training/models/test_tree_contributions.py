@@ -241,6 +241,18 @@ class TestRows:
             expected = whole[row, classes[row, place]] if classes[row, place] >= 0 else np.zeros(6)
             assert found[row, place].tolist() == expected.tolist()
 
+    @pytest.mark.parametrize(("steps", "values"), [(0, 1 << 20), (3, 1 << 20), (10, 0), (10, 300)])
+    @pytest.mark.parametrize("rows", [1, 32, 33])
+    def test_looked_up_or_worked_out_the_bits_are_the_same(self, bank, booster, monkeypatch, steps, values, rows):
+        trees, asked = TreeContributions.of(booster), bank[2][:rows]
+        assert (np.diff(trees.table_starts) > 0).all()
+        monkeypatch.setattr("training.models.tree_contributions._MOST_TABULATED", steps)
+        monkeypatch.setattr("training.models.tree_contributions._TABLE_VALUES", values)
+        other = TreeContributions.of(booster)
+        assert (np.diff(other.table_starts) == 0).any()
+        found, expected = (contributions(each, asked, every_class(each, rows)) for each in (other, trees))
+        assert found.tobytes() == expected.tobytes()
+
     def test_what_was_there_is_added_to(self, bank, booster):
         rows = bank[2][:3]
         trees = TreeContributions.of(booster)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import BadInput
+from tests.command import python
 from training.models.tree_ensemble import MAX_LEAVES, NotRepresentable, ScoringEngine, TreeEnsemble
 
 ODD = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-35, -1e-35, 1e-36, -1e-36, 1e30, -1e30], dtype=np.float32)
@@ -329,3 +330,61 @@ class TestEngine:
         loaded = ScoringEngine.load(tmp_path / "booster.txt", self.everything)
         assert loaded.ensemble is not None
         assert loaded.raw_scores(bank[2]).tobytes() == engine.raw_scores(bank[2]).tobytes()
+
+    def test_loading_asks_lightgbm_nothing_that_it_has_answered(self, bank, booster, tmp_path):
+        """Importing it took more than a third of the time until a service answered."""
+        engine = ScoringEngine.of(booster, self.everything)
+        engine.save(tmp_path / "booster.txt")
+        np.save(tmp_path / "rows.npy", bank[2])
+        np.save(tmp_path / "scores.npy", engine.raw_scores(bank[2]))
+        done = python(
+            "import sys; from pathlib import Path; import numpy as np\n"
+            "from training.models.tree_contributions import TreeExplainer\n"
+            "from training.models.tree_ensemble import ScoringEngine\n"
+            f"folder = Path({str(tmp_path)!r})\n"
+            "engine = ScoringEngine.load(folder / 'booster.txt', np.arange(6))\n"
+            "scores = engine.raw_scores(np.load(folder / 'rows.npy'))\n"
+            "assert scores.tobytes() == np.load(folder / 'scores.npy').tobytes()\n"
+            "assert TreeExplainer.of(engine).trees is not None\n"
+            "assert 'lightgbm' not in sys.modules and 'sklearn' not in sys.modules\n"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize("kept", ["nothing", "of other customers", "of fewer customers"])
+    def test_lightgbm_is_asked_where_its_answers_are_not_kept_or_differ(self, bank, booster, tmp_path, kept, caplog):
+        path = tmp_path / "booster.txt"
+        engine = ScoringEngine.of(booster, self.everything)
+        engine.save(path)
+        answers = tmp_path / "booster.expected.npy"
+        assert np.load(answers).tobytes() == engine.expected.tobytes()
+        if kept == "nothing":
+            answers.unlink()
+        else:
+            np.save(answers, engine.expected[::-1] if kept == "of other customers" else engine.expected[:7])
+        loaded = ScoringEngine.load(path, self.everything)
+        assert not caplog.records
+        assert loaded.ensemble is not None
+        assert loaded.expected.tobytes() == engine.expected.tobytes()
+        assert loaded.raw_scores(bank[2]).tobytes() == engine.raw_scores(bank[2]).tobytes()
+
+    def test_trees_that_score_differently_when_loaded_are_not_used(self, bank, booster, tmp_path, caplog, monkeypatch):
+        path = tmp_path / "booster.txt"
+        engine = ScoringEngine.of(booster, self.everything)
+        engine.save(path)
+        leaves = engine.ensemble.leaves.copy()
+        leaves[0] = np.nextafter(leaves[0], np.inf)
+        wrong = dataclasses.replace(engine.ensemble, leaves=leaves)
+        monkeypatch.setattr(TreeEnsemble, "of", lambda *_: wrong)
+        loaded = ScoringEngine.load(path, self.everything)
+        assert loaded.ensemble is None
+        assert "drawn customers differently" in caplog.text
+        expected = booster.predict(bank[2], raw_score=True, num_threads=1)
+        assert loaded.raw_scores(bank[2]).tobytes() == expected.tobytes()
+
+    def test_what_was_loaded_can_be_saved_again(self, booster, tmp_path):
+        ScoringEngine.of(booster, self.everything).save(tmp_path / "first.txt")
+        ScoringEngine.load(tmp_path / "first.txt").save(tmp_path / "second.txt")
+        assert (tmp_path / "second.expected.npy").read_bytes() == (tmp_path / "first.expected.npy").read_bytes()
+        again = ScoringEngine.load(tmp_path / "second.txt")
+        assert again.ensemble is not None
+        assert again.columns.tolist() == self.everything.tolist()
