@@ -14,10 +14,12 @@ from features.errors import NextProductError
 from training.cli import app as training_commands
 from training.cli import tracking_uri
 
+from .access_cli import app as access_commands
 from .command_options import AsJson, ChannelOption, LimitOption, limit_of, print_json
 from .language import Language
 from .policy_cli import app as policy_commands
 from .policy_reports_cli import app as policy_reports
+from .records_cli import app as records_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -131,16 +133,60 @@ def campaign(
 def serve(
     workspace: WorkspaceArgument,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: from the configuration.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that answer. Default: from the configuration.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Serve suggestions over HTTP. There is no authentication yet: it listens on this machine only."""
+    """Serve suggestions over HTTP to whoever has a token or a key, and put every decision on record.
+
+    Tokens are those of the bank's identity provider (serving.access.jwks in the configuration); machines have keys, see
+    `nextproduct key`. Without either everything but health is refused; the demonstration makes a key of its own, see
+    `nextproduct token`.
+    """
     from features.config import config_path, read_section
 
     from .config import ServingConfig
     from .server import run_server
 
     settings = read_section(config_path(config, workspace), "serving", ServingConfig)
-    run_server(workspace, settings.model_copy(update={"port": port or settings.port}), tracking_uri())
+    changes = {"port": port or settings.port, "workers": workers or settings.workers}
+    run_server(workspace, settings.model_copy(update=changes), tracking_uri())
+
+
+@suggestions.command(rich_help_panel="Records")
+def replay(
+    workspace: WorkspaceArgument,
+    decision_id: Annotated[str, typer.Argument(metavar="DECISION_ID", help="As recommendations give it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Decide again what is on record, from the versions and events it was decided from, and print the same bytes.
+
+    Ends with exit code 1 when an input is gone, naming it, or when the answer differs, saying where.
+    """
+    import asyncio
+
+    from features.config import config_path, read_section
+    from features.errors import NotFound
+
+    from .config import ServingConfig
+    from .desk.replay import replay_by_id
+    from .records import Records
+
+    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
+    records = Records.open(workspace, settings.records, writable=False)
+    try:
+        found = asyncio.run(replay_by_id(records, workspace, tracking_uri(), decision_id))
+    finally:
+        records.close()
+    if found.gone:
+        raise NotFound(f"decision {decision_id} cannot be replayed: {'; '.join(found.gone)}")
+    sys.stdout.buffer.write(found.body or b"")
+    sys.stdout.buffer.flush()
+    if sys.stdout.isatty():
+        typer.echo()
+    if found.difference:
+        _fail(f"decision {decision_id} gives another answer now: {found.difference}")
 
 
 @start.command(rich_help_panel="Start here")
@@ -174,6 +220,8 @@ for commands in (start, features_commands, training_commands, suggestions):
     app.add_typer(commands)
 policy_commands.add_typer(policy_reports)
 app.add_typer(policy_commands, rich_help_panel="Suggestions")
+app.add_typer(records_commands, rich_help_panel="Records")
+app.add_typer(access_commands)
 
 
 def main() -> None:

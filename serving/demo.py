@@ -11,10 +11,12 @@ from rich.table import Table
 
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.config import read_section
+from features.contracts import RM_ID
 from features.progress import progress_bar, report_console
 from features.sources.synthetic import SyntheticBank, generate
 from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
+from .access import Role, create_demo_key, issue_demo_token
 from .config import ServingConfig
 from .decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path
 from .decisions.policy.use import use_policy
@@ -63,6 +65,7 @@ def run_demo(
         )
     if not own_tables and not (workspace / POLICY_FILE).is_file():
         use_policy(demonstration_policy_path(), workspace)
+    create_demo_key(workspace)
     console.print(_what_was_built(outcome, tables, workspace, trained.selected, trained.version.number))
     console.print(report.render())
     recommender = Recommender.open(workspace, tracking_uri)
@@ -70,7 +73,7 @@ def run_demo(
     samples = [recommender.recommend(customer_id, SUGGESTED) for customer_id in _sample_ids(recommender)]
     console.print(suggestions_table(samples))
     settings = serving.model_copy(update={"port": port or serving.port})
-    console.print(_what_next(workspace, settings, samples, serve))
+    console.print(_what_next(workspace, settings, recommender, samples, serve))
     if serve:
         from .server import run_server
 
@@ -109,22 +112,33 @@ def _what_is_excluded(recommender: Recommender) -> Table:
     return table
 
 
-def _what_next(workspace: Path, settings: ServingConfig, samples: list[Recommendation], serve: bool) -> Panel:
+def _what_next(
+    workspace: Path, settings: ServingConfig, recommender: Recommender, samples: list[Recommendation], serve: bool
+) -> Panel:
     customer_id = samples[0].customer_id
     suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
     products = ",".join(list(suggested)[-2:])
     address = f"http://{settings.host}:{settings.port}"
+    token = issue_demo_token(workspace, Role.ADMINISTRATOR)
     start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: {_command()} serve {workspace}"
     return Panel(
         f"{start}\n"
         f"  open  {address}/docs\n"
-        f"  curl  {address}/v1/customers/{customer_id}/recommendations?limit=3\n"
+        f"  export TOKEN={token}\n"
+        f"  curl -H \"Authorization: Bearer $TOKEN\" '{address}/v1/customers/{customer_id}/recommendations?limit=3'\n"
+        f"The token is the demonstration's, an administrator's, for an hour. An RM's:  {_command()} token {workspace} "
+        f"--role rm --rm {_some_rm(recommender)}\n"
         f"Why not another?  {_command()} why-not {workspace} {customer_id} PRODUCT_ID\n"
         f"The policy in words:  {_command()} policy check {policy_path(workspace)}\n"
         f"A target list:  {_command()} campaign {workspace} --products {products} --size 500 --out list.csv",
         title="What next",
         expand=False,
     )
+
+
+def _some_rm(recommender: Recommender) -> str:
+    """An RM of whom there are customers; RM_ID where the bank's tables name none."""
+    return next(iter(recommender.states.profile.vocabularies[RM_ID]), "RM_ID")
 
 
 def _sample_ids(recommender: Recommender) -> list[str]:

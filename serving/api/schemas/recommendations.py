@@ -1,6 +1,11 @@
-"""What the service answers, as OpenAPI describes it."""
+"""Recommendations, and why a product is not among them."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...language import Language
+from .names import Channel, CustomerId, Family, ProductId
 
 
 class SpokenReason(BaseModel):
@@ -58,6 +63,7 @@ class DecisionVersions(BaseModel):
 class Recommendations(BaseModel):
     """Products to offer one customer, best first."""
 
+    decision_id: str = Field(description="Of the decision on record", examples=["01976f0a-6c1e-7cc3-98c4-dc0c0c07398f"])
     customer_id: str = Field(examples=["R0000042"])
     channel: str = Field(description="Through which the customer would be contacted", examples=["rm"])
     day: str = Field(description="Day of the decision", examples=["2026-06-30"])
@@ -68,23 +74,73 @@ class Recommendations(BaseModel):
     versions: DecisionVersions
 
 
-class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+class RecommendationQuery(BaseModel):
+    """How recommendations for one customer are wanted."""
 
-    type: str = Field(default="about:blank")
-    title: str = Field(examples=["Not Found"])
+    limit: int | None = Field(default=None, ge=1, description="Products at most; by default as configured")
+    channel: Channel | None = Field(
+        default=None, description="Through which the customer is contacted; by default the policy's first"
+    )
+    client_asked: list[ProductId] = Field(
+        default=[], max_length=100, description="Products the client asked for; the rest is what we recommend"
+    )
+    families: list[Family] = Field(
+        default=[], max_length=100, description="Only products of these families; by default of all"
+    )
+    language: Literal["en", "zh"] = Field(default="en", description="Of texts")
+    reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
+
+
+class BatchRequest(BaseModel):
+    """Customers of whom the same is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_ids: Annotated[list[CustomerId], Field(min_length=1, max_length=1000, examples=[["R0000042", "C000007"]])]
+    limit: int | None = Field(
+        default=None, ge=1, description="Products at most; by default as configured", examples=[3]
+    )
+    channel: Channel | None = Field(default=None, description="By default the policy's first", examples=["rm"])
+    client_asked: list[ProductId] = Field(
+        default=[], max_length=100, description="Products the clients asked for; the rest is what we recommend"
+    )
+    families: list[Family] = Field(default=[], max_length=100, description="Only products of these; empty: of all")
+    language: Language = Field(default=Language.EN, description="Of the reasons")
+    reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
+
+
+class BatchProblem(BaseModel):
+    """Why one customer has no answer."""
+
     status: int = Field(examples=[404])
     detail: str = Field(examples=["customer 'X' is not in the states of 2026-06-30"])
 
 
-class Health(BaseModel):
-    """Whether the process lives."""
+class BatchResult(BaseModel):
+    """The answer for one customer, or why there is none."""
 
-    status: str = Field(examples=["alive"])
+    customer_id: str = Field(examples=["R0000042"])
+    recommendations: Recommendations | None = None
+    problem: BatchProblem | None = None
 
 
-class Readiness(BaseModel):
-    """Whether customers can be answered, and with what."""
+class BatchRecommendations(BaseModel):
+    """In the order of the request."""
 
-    status: str = Field(examples=["ready"])
+    results: list[BatchResult]
+
+
+class WhyNotAnswer(BaseModel):
+    """Why a product is not suggested; `layer`, `reason` and `rule` are null where it is."""
+
+    customer_id: str = Field(examples=["R0000042"])
+    product_id: str = Field(examples=["fund_equity"])
+    layer: str | None = Field(
+        description="candidate, eligibility, suitability, consent, contact_policy or arbitration",
+        examples=["suitability"],
+    )
+    reason: str | None = Field(description="The first reason", examples=["RISK_ABOVE_TOLERANCE"])
+    rule: str | None = Field(description="The policy's rule behind it", examples=["matrix"])
+    detail: str = Field(description="In words, with the figures", examples=["R4, the customer's C2 allows R1, R2"])
+    reasons: list[str] = Field(description="All that hold, in the order of the layers")
     versions: DecisionVersions

@@ -1,9 +1,6 @@
 import pytest
 
-from tests.serving.postgres import postgres
 from tests.serving.records.places import Place
-
-__all__ = ["postgres"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,55 @@
+"""Saying a thing twice counts once: entries under a key of the caller's."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated
+
+import orjson
+from fastapi import Header
+
+from ..access import Principal
+from ..records import Entry, Records, new_entry_id
+from .problems import Conflict
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Chosen by the caller: a request that is sent again under it counts once. Without one each counts",
+        examples=["4b1d2f0e-feedback-1"],
+    ),
+]
+
+_NAMESPACE = uuid.UUID("6f1a2a53-3c0c-4d0e-9a51-8a4a7f5d7c11")
+
+
+def entry_id_of(what: str, principal: Principal, key: str | None) -> str:
+    """The id of an entry: the same whenever the same caller uses the same key for the same purpose."""
+    if key is None:
+        return new_entry_id()
+    return str(uuid.uuid5(_NAMESPACE, "\x00".join((what, principal.subject, key))))
+
+
+async def written_once(records: Records, entries: Sequence[Entry], said: str) -> bool:
+    """Put `entries` on record unless the first is there already; whether it was.
+
+    Parameters
+    ----------
+    said : what of the payload has to be the same
+
+    Raises
+    ------
+    Conflict : when the key was used for something else
+    """
+    if await records.append(entries):
+        return False
+    before = await records.find(entries[0].entry_id)
+    if before is None or before.payload is None or before.customer_id != entries[0].customer_id:
+        raise Conflict("the idempotency key was used for another customer")
+    if orjson.loads(before.payload)[said] != orjson.loads(entries[0].payload)[said]:
+        raise Conflict("the idempotency key was used for something else before: use a new one")
+    return True

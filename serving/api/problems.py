@@ -1,0 +1,299 @@
+"""What callers get instead of an answer: problem details (RFC 9457), the same whatever refused the request.
+
+NextProductError
+├── NotAuthenticated  401  nobody knows who asks
+├── NotAllowed        403  who asks may not
+├── NotFound          404  no such customer, product, channel, decision
+├── TooSlow           408  the request did not arrive in time
+├── Conflict          409  it contradicts what is on record
+├── Gone              410  it was there, and has been erased
+├── TooLarge          413  the body is larger than is read
+├── BadRequest        422  what was sent cannot be answered
+├── TooManyRequests   429  the caller asks too often
+└── any other         503  something of the service's own is missing or broken: NotReady, RecordsUnavailable, ...
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from features.errors import BadConfiguration, NextProductError, NotFound, NotReady
+
+from ..access import NotAllowed, NotAuthenticated
+from .logs import request_id_of, traceback_of
+
+MEDIA_TYPE = "application/problem+json"
+"""Of every problem."""
+RETRY_AFTER = 5
+"""Seconds after which a caller may try again what could not be answered for reasons of the service's own."""
+
+_SCHEMA = "#/components/schemas/Problem"
+_MOST_FAULTS = 20
+_LONGEST_NAME = 200
+_LONGEST_TEXT = 500
+
+
+class BadRequest(NextProductError):
+    """A request that is well formed and cannot be answered as it is."""
+
+
+class Conflict(NextProductError):
+    """A request that contradicts what is on record."""
+
+
+class Gone(NextProductError):
+    """A request for what was there and has been erased."""
+
+
+class TooLarge(NextProductError):
+    """A request whose body is larger than is read."""
+
+
+class TooSlow(NextProductError):
+    """A request whose body did not arrive in time."""
+
+
+class TooManyRequests(NextProductError):
+    """A request more than its caller may make just now.
+
+    Attributes
+    ----------
+    seconds : until the next one is answered
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many requests: the next is answered in {max(seconds, 0.1):.1f} seconds")
+        self.seconds = seconds
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(description="Part of the request and name, with dots", examples=["query.limit"])
+    what: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(default="about:blank", description="Nothing beyond what the status means")
+    title: str = Field(description="The status in words", examples=["Not Found"])
+    status: int = Field(description="The HTTP status", examples=[404])
+    detail: str = Field(
+        description="What is wrong, and what to do", examples=["customer 'X' is not in the states of 2026-06-30"]
+    )
+    instance: str = Field(description="The id of the request, as in `X-Request-ID`", examples=["4f2a91c07b"])
+    errors: list[Fault] | None = Field(default=None, description="What is wrong with the request, place by place")
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of `app` answered as a problem, and described in its OpenAPI document.
+
+    Errors that nobody foresaw are answered without saying anything of the service's insides, and logged.
+    """
+    app.exception_handlers.update(
+        {
+            NextProductError: _answer_error,
+            RequestValidationError: _answer_faults,
+            HTTPException: _answer_http,
+            Exception: _answer_failure,
+        }
+    )
+    app.user_middleware.append(Middleware(_AnsweredFailures))
+    describe = app.openapi
+
+    def describe_with_problems() -> dict[str, Any]:
+        document = describe()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(schema.pop("$defs"), Problem=schema)
+        return document
+
+    app.openapi = describe_with_problems  # type: ignore[method-assign]  # as FastAPI's manual says
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for its ``responses=``."""
+    return {status: _description(status) for status in statuses}
+
+
+def problem_response(error: NextProductError, connection: HTTPConnection) -> Response:
+    """The answer to a request that met `error`; for middleware, where no handler is."""
+    status = _status_of(error)
+    headers: dict[str, str] = {}
+    if isinstance(error, NotAuthenticated):
+        headers["www-authenticate"] = "Bearer"
+        connection.scope["problem"] = error.reason
+    elif isinstance(error, TooManyRequests):
+        headers["retry-after"] = str(max(1, math.ceil(error.seconds)))
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["retry-after"] = str(RETRY_AFTER)
+        # other errors may name a customer
+        says = isinstance(error, BadConfiguration | NotReady)
+        connection.scope["problem"] = str(error) if says else type(error).__name__
+    return _response(connection, status, str(error), headers)
+
+
+class _AnsweredFailures:
+    """Answers failures of routes within all other middleware.
+
+    Starlette answers them too, outside of it, and raises them again: then the middleware sees no answer, and the server
+    closes the connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+
+        async def send_seen(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_seen)
+        except Exception as error:
+            if began or scope["type"] != "http":
+                raise
+            response = await _answer_failure(Request(scope), error)
+            await response(scope, receive, send)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NextProductError)
+    return problem_response(error, request)
+
+
+async def _answer_faults(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    faults = [_fault(each) for each in found[:_MOST_FAULTS]]
+    detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+    if len(found) > len(faults):
+        detail += f"; and {len(found) - len(faults)} more"
+    return _response(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, {}, faults)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = "nothing has this address: /openapi.json lists what has"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "Allow" in headers:
+        detail = f"this address takes {headers['Allow']} only"
+    return _response(request, error.status_code, detail, headers)
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    request_id = request_id_of(request)
+    structlog.get_logger().error("failure", request_id=request_id, traceback=traceback_of(error))
+    request.scope["problem"] = type(error).__name__
+    detail = f"the service failed: its log says where, under the request id {request_id}"
+    return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, {})
+
+
+def _status_of(error: NextProductError) -> int:
+    return next(
+        (status for kind, status in _STATUS_OF.items() if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+def _response(
+    connection: HTTPConnection, status: int, detail: str, headers: Mapping[str, str], errors: list[Fault] | None = None
+) -> Response:
+    problem = Problem(
+        title=_title(status), status=status, detail=detail, instance=request_id_of(connection), errors=errors
+    )
+    # texts may quote half a surrogate pair, which is no Unicode: orjson and pydantic would refuse it
+    text = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False)
+    return Response(text.encode("utf-8", "replace"), int(status), headers, MEDIA_TYPE)
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    where = ".".join(str(part) for part in error["loc"])
+    return Fault(where=where[:_LONGEST_NAME], what=str(error["msg"])[:_LONGEST_TEXT])
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # a status of somebody's own
+        return "Problem"
+
+
+def _description(status: int) -> dict[str, Any]:
+    meaning, detail = _MEANINGS[status]
+    example: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _title(status),
+        "status": status,
+        "detail": detail,
+        "instance": "4f2a91c07b",
+    }
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        where, what = detail.split(": ", 1)
+        example["errors"] = [{"where": where, "what": what}]
+    described: dict[str, Any] = {
+        "description": meaning,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _SCHEMA}, "example": example}},
+    }
+    if status in _HEADERS:
+        name, says, kind = _HEADERS[status]
+        described["headers"] = {name: {"description": says, "schema": {"type": kind}}}
+    return described
+
+
+_STATUS_OF: dict[type[NextProductError], int] = {
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    TooSlow: 408,
+    Conflict: 409,
+    Gone: 410,
+    TooLarge: 413,
+    BadRequest: 422,
+    TooManyRequests: 429,
+}
+# what a status means, and the detail of an example
+_MEANINGS = {
+    400: ("The body is not what its content type says", "There was an error parsing the body"),
+    401: ("Nobody knows who asks", "the caller is not known: send a valid token or a valid key"),
+    403: ("Who asks may not do this", "the role analyst may not do this: it takes the permission feedback"),
+    404: (
+        "The customer is not known or not the caller's, or what else the request names is not known",
+        "customer 'X' is not in the states of 2026-06-30",
+    ),
+    405: ("The address takes other methods", "this address takes GET only"),
+    408: ("The request did not arrive in time", "the body did not arrive within 10 seconds: send it again"),
+    409: ("It contradicts what is on record", "the idempotency key was used for something else before: use a new one"),
+    410: ("It was there and has been erased", "the decision has been erased with its customer"),
+    413: ("The body is too large", "the body is larger than 1,048,576 bytes: send less at once"),
+    422: ("What was sent cannot be answered", "query.limit: Input should be greater than or equal to 1"),
+    429: ("The caller asks too often", "too many requests: the next is answered in 0.4 seconds"),
+    500: ("The service failed", "the service failed: its log says where, under the request id 4f2a91c07b"),
+    503: (
+        "States, champion or records are missing or cannot be used; `detail` says what to do",
+        "there is no champion: run `nextproduct train`",
+    ),
+}
+_HEADERS = {
+    401: ("WWW-Authenticate", "How to say who asks", "string"),
+    429: ("Retry-After", "Seconds until the next request is answered", "integer"),
+    503: ("Retry-After", "Seconds after which to try again", "integer"),
+}

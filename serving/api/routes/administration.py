@@ -1,0 +1,73 @@
+"""Changing what is in use."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from features.errors import BadConfiguration, BadInput
+
+from ...access import Principal
+from ...deployment import Deployment, deploy, roll_back
+from ...desk.caller import caller_of
+from ...records import Entry, new_entry_id
+from ...records.entries import DEPLOYMENT
+from ..answers import json_response
+from ..callers import Administering
+from ..logs import request_id_of
+from ..problems import BadRequest, declared
+from ..schemas.operations import DeploymentAnswer, SwapRequest
+from ..service import Service, service_of
+
+router = APIRouter(prefix="/v1/admin", tags=["administration"])
+
+
+@router.post(
+    "/swap",
+    summary="Put a model, states or a policy into use",
+    response_model=DeploymentAnswer,
+    responses=declared(400, 401, 403, 404, 408, 413, 422, 429, 503),
+)
+async def swap(request: Request, wanted: SwapRequest, principal: Administering) -> Response:
+    """Opened and tried before it is in use: what is broken is refused (422) and nothing changes. Every worker uses it
+    within two seconds; a decision never mixes versions, and no request is lost."""
+    service = service_of(request)
+    try:
+        made = await asyncio.to_thread(
+            deploy,
+            service.workspace,
+            service.tracking_uri,
+            by=principal.subject,
+            share=service.in_use.held,
+            **wanted.model_dump(),
+        )
+    except (BadInput, BadConfiguration) as error:
+        raise BadRequest(str(error)) from None
+    return await _told(service, made, principal, request_id_of(request))
+
+
+@router.post(
+    "/rollback",
+    summary="Go back to what was in use before",
+    response_model=DeploymentAnswer,
+    responses=declared(401, 403, 404, 422, 429, 503),
+)
+async def rollback(request: Request, principal: Administering) -> Response:
+    """Each call goes one change further back."""
+    service = service_of(request)
+    try:
+        made = await asyncio.to_thread(roll_back, service.workspace, service.tracking_uri, by=principal.subject)
+    except (BadInput, BadConfiguration) as error:
+        raise BadRequest(str(error)) from None
+    return await _told(service, made, principal, request_id_of(request))
+
+
+async def _told(service: Service, made: Deployment, principal: Principal, request_id: str) -> Response:
+    """Put the change on record and answer."""
+    answer = {"number": made.number, "model": made.model, "states": made.states, "policy": made.policy,
+              "at": made.at, "by": made.by}  # fmt: skip
+    content = {"deployment": answer, "caller": caller_of(principal), "request_id": request_id}
+    await service.records.append([Entry(DEPLOYMENT, new_entry_id(), None, orjson.dumps(content))])
+    return json_response(answer)

@@ -1,0 +1,94 @@
+"""An RM's book: today's best conversations."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from features.errors import NotFound
+
+from ...access import Principal, Role
+from ...answer import Question
+from ...book import BookRanking, customers_of
+from ...decisions import FreshEvents
+from ...desk.decision_entry import Asked
+from ...language import Language
+from ..answers import json_response
+from ..callers import HavingBook
+from ..logs import request_id_of
+from ..problems import BadRequest, declared
+from ..schemas.book import Book
+from ..schemas.names import Channel, RmId
+from ..service import service_of
+from .customers import answers_of, limit_of
+
+router = APIRouter(prefix="/v1", tags=["book"])
+
+
+@router.get(
+    "/book",
+    summary="Today's best conversations across an RM's customers",
+    response_model=Book,
+    responses=declared(401, 403, 404, 422, 429, 503),
+)
+async def book(
+    request: Request,
+    principal: HavingBook,
+    rm_id: Annotated[
+        RmId | None, Query(description="Whose book; an RM's is their own, a team lead's all of the branch by default")
+    ] = None,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    size: Annotated[int, Query(ge=1, le=100, description="Customers on a page")] = 20,
+    limit: Annotated[int | None, Query(ge=1, description="Products of each at most")] = None,
+    channel: Annotated[Channel | None, Query(description="By default the policy's first")] = None,
+    language: Annotated[Language, Query(description="Of texts")] = Language.EN,
+) -> Response:
+    """Customers with something to offer by the priority of the best suggestion; then those who refuse personalised
+    offers, by popularity; then those who are only owed a service action. Each that is shown is a decision on record."""
+    service = service_of(request)
+    _, recommender = service.in_use.get()
+    whose, branch = _whose(principal, rm_id)
+    positions = customers_of(recommender.states, rm_id=whose, branch_id=branch)
+    most = limit_of(service, limit)
+    recommender.check(Question("", most, channel))
+    states = recommender.states
+    events = await service.desk.fresh_events([states.customer_id(position) for position in positions], recommender)
+    happened = [event for own in events.values() for event in own]
+    ranking = BookRanking(
+        recommender, positions, FreshEvents.of(states, happened), recommender.day(), channel=channel, limit=most,
+        own_days={states.position_of(customer_id): recommender.day(own) for customer_id, own in events.items()},
+    )  # fmt: skip
+    for _ in ranking.steps():
+        await asyncio.sleep(0)
+    listed = ranking.conversations
+    start = (page - 1) * size
+    shown = listed[start : start + size]
+    asked = [
+        Asked(Question(states.customer_id(each.position), most, channel), language, principal, request_id_of(request))
+        for each in shown
+    ]
+    answers = await answers_of(service, asked) if asked else []
+    conversations: list[dict[str, Any]] = [
+        {"rank": start + place + 1, "customer_id": each.question.customer_id, "recommendations": answer}
+        for place, (each, answer) in enumerate(zip(asked, answers, strict=True))
+        if not isinstance(answer, dict)  # gone since the ranking: the states were swapped
+    ]
+    return json_response(
+        {"rm_id": whose, "branch_id": branch, "customers": len(positions), "total": len(listed), "page": page,
+         "size": size, "conversations": conversations}
+    )  # fmt: skip
+
+
+def _whose(principal: Principal, rm_id: str | None) -> tuple[str | None, str | None]:
+    """RM and branch whose customers the caller means and may see."""
+    if principal.role is Role.RM:
+        if rm_id not in (None, principal.rm_id):
+            raise NotFound(f"there is no book of {rm_id!r}")
+        return principal.rm_id, None
+    if principal.role is Role.TEAM_LEAD:
+        return rm_id, principal.branch_id
+    if rm_id is None:
+        raise BadRequest("rm_id: say whose book is meant")
+    return rm_id, None

@@ -1,0 +1,186 @@
+"""One customer, or many at once: overview, recommendations, why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from features.errors import NotFound
+
+from ...access import Permission
+from ...answer import Question
+from ...decisions import FreshEvents
+from ...desk.customers import NotTheirs, check_sees
+from ...desk.decision_entry import Asked
+from ...desk.feedback import referrals_in
+from ...language import Language
+from ...overview import overview_of
+from ...records.entries import FEEDBACK
+from ..answers import json_response
+from ..callers import Recommending, SeeingCustomers, caller_of
+from ..logs import request_id_of
+from ..problems import BadRequest, declared
+from ..queries import described, read_query
+from ..schemas.customers import CustomerOverview
+from ..schemas.names import Channel, CustomerId, Family, ProductId
+from ..schemas.recommendations import (
+    BatchRecommendations,
+    BatchRequest,
+    RecommendationQuery,
+    Recommendations,
+    WhyNotAnswer,
+)
+from ..service import Service, service_of
+
+router = APIRouter(prefix="/v1", tags=["customers"])
+
+_FEEDBACK_READ = 500  # newest entries in which an overview looks for referrals
+
+Customer = Annotated[CustomerId, Path(description="As in the bank's customers table", examples=["R0000042"])]
+Limit = Annotated[int | None, Query(ge=1, description="Products at most; by default as configured", examples=[3])]
+ChannelAsked = Annotated[
+    Channel | None, Query(description="Through which the customer is contacted; by default the policy's first")
+]
+ClientAsked = Annotated[
+    list[ProductId] | None, Query(description="Products the client asked for; the rest is what we recommend")
+]
+Families = Annotated[list[Family] | None, Query(description="Only products of these families; by default of all")]
+InLanguage = Annotated[Language, Query(description="Of texts")]
+
+
+@router.get(
+    "/customers/{customer_id}",
+    summary="What is known of a customer",
+    response_model=CustomerOverview,
+    responses=declared(401, 403, 404, 422, 429, 503),
+)
+async def overview(
+    request: Request, customer_id: Customer, principal: SeeingCustomers, language: InLanguage = Language.EN
+) -> Response:
+    """Holdings, tier, balances, contacts, consents and suitability, as a decision made now would see them."""
+    service = service_of(request)
+    _, recommender = service.in_use.get()
+    check_sees(principal, recommender.states, customer_id)
+    events = (await service.desk.fresh_events([customer_id], recommender)).get(customer_id, [])
+    fresh = FreshEvents.of(recommender.states, events)
+    found = overview_of(recommender, customer_id, fresh, recommender.day(events))
+    feedback = await asyncio.to_thread(service.records.newest, _FEEDBACK_READ, customer_id=customer_id, kind=FEEDBACK)
+    return json_response(found.to_dict(language) | {"referrals": referrals_in(feedback)})
+
+
+@router.get(
+    "/customers/{customer_id}/recommendations",
+    summary="Products to offer a customer next",
+    response_model=Recommendations,
+    responses=declared(401, 403, 404, 422, 429, 503),
+    openapi_extra=described(
+        RecommendationQuery,
+        customer_id={"type": "string", "description": "As in the bank's customers table", "examples": ["R0000042"]},
+    ),
+)
+async def recommendations(request: Request) -> Response:
+    """What the policy allows the customer to be offered, by priority, best first, with reasons. The decision is on
+    record before it is answered."""
+    service = service_of(request)
+    principal = caller_of(request, Permission.RECOMMEND)
+    query = read_query(request, RecommendationQuery)
+    question = Question(
+        request.path_params["customer_id"], limit_of(service, query.limit), query.channel, tuple(query.client_asked),
+        tuple(query.families), query.reasons,
+    )  # fmt: skip
+    asked = Asked(question, Language(query.language), principal, request_id_of(request))
+    shown = await service.desk.answer(asked)
+    request.scope["decision_id"] = shown.decision_id
+    return Response(shown.body, media_type="application/json")
+
+
+@router.get(
+    "/customers/{customer_id}/products/{product_id}/why-not",
+    summary="Why a product is not suggested",
+    response_model=WhyNotAnswer,
+    responses=declared(401, 403, 404, 422, 429, 503),
+)
+async def why_not(
+    request: Request,
+    customer_id: Customer,
+    product_id: Annotated[ProductId, Path(description="As in the bank's products table", examples=["fund_equity"])],
+    principal: Recommending,
+    limit: Limit = None,
+    channel: ChannelAsked = None,
+    client_asked: ClientAsked = None,
+) -> Response:
+    """The layer, the rule and the figures that exclude a product, or how far it is behind the last one suggested."""
+    service = service_of(request)
+    _, recommender = service.in_use.get()
+    check_sees(principal, recommender.states, customer_id)
+    events = (await service.desk.fresh_events([customer_id], recommender)).get(customer_id, [])
+    found = recommender.with_events(events).why_not(
+        customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or ()
+    )
+    answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **vars(found)}
+    return json_response(answer | {"versions": recommender.versions.to_dict()})
+
+
+@router.post(
+    "/recommendations:batch",
+    summary="Products to offer each of up to 1,000 customers",
+    response_model=BatchRecommendations,
+    responses=declared(400, 401, 403, 404, 408, 413, 422, 429, 503),
+)
+async def batch(request: Request, asked: BatchRequest, principal: Recommending) -> Response:
+    """The same as for one customer, in the order of the request. A customer who is not the caller's, or not at all,
+    has a problem in place of recommendations; the others are answered."""
+    service = service_of(request)
+    question = Question(
+        "", limit_of(service, asked.limit), asked.channel, tuple(asked.client_asked), tuple(asked.families),
+        asked.reasons,
+    )  # fmt: skip
+    questions = [replace(question, customer_id=customer_id) for customer_id in asked.customer_ids]
+    of_each = [Asked(each, asked.language, principal, request_id_of(request)) for each in questions]
+    bodies = await answers_of(service, of_each)
+    results = [
+        {"customer_id": customer_id, "recommendations": body if isinstance(body, orjson.Fragment) else None}
+        | {"problem": body if isinstance(body, dict) else None}
+        for customer_id, body in zip(asked.customer_ids, bodies, strict=True)
+    ]
+    return json_response({"results": results})
+
+
+async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fragment | dict[str, Any]]:
+    """The answer to each of many, for JSON; of a customer who is not found the problem.
+
+    Raises
+    ------
+    NextProductError : when nothing can be answered
+    """
+    _, recommender = service.in_use.get()
+    recommender.check(asked[0].question)  # what all have in common is the request's fault, not the customers'
+    found = await asyncio.gather(*(service.desk.answer(each, patient=True) for each in asked), return_exceptions=True)
+    answers: list[orjson.Fragment | dict[str, Any]] = []
+    for shown in found:
+        if isinstance(shown, NotTheirs):
+            service.metrics.count_refused("not_theirs")
+        if isinstance(shown, NotFound):
+            answers.append({"status": 404, "detail": str(shown)})
+        elif isinstance(shown, BaseException):
+            raise shown
+        else:
+            answers.append(orjson.Fragment(shown.body))
+    return answers
+
+
+def limit_of(service: Service, limit: int | None) -> int:
+    """The number of products asked for, or the configured one.
+
+    Raises
+    ------
+    BadRequest : when it is more than the service gives
+    """
+    if limit is not None and limit > service.config.max_limit:
+        raise BadRequest(f"limit: {limit} is more than {service.config.max_limit}")
+    return limit or service.config.default_limit

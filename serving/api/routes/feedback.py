@@ -1,0 +1,94 @@
+"""What became of suggestions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from features.errors import BadInput, NotFound
+
+from ...access import Principal
+from ...desk.customers import check_sees
+from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude
+from ...recommender import Recommender
+from ...records import StoredEntry
+from ...records.entries import DECISION
+from ..answers import json_response
+from ..callers import GivingFeedback
+from ..idempotency import IdempotencyKey, entry_id_of, written_once
+from ..logs import request_id_of
+from ..problems import BadRequest, declared
+from ..schemas.feedback import FeedbackAnswer, FeedbackRequest
+from ..service import Service, service_of
+from .events import checked_day
+
+router = APIRouter(prefix="/v1", tags=["feedback"])
+
+
+@router.post(
+    "/feedback",
+    status_code=201,
+    summary="What became of a suggestion",
+    response_model=FeedbackAnswer,
+    responses={
+        200: {"description": "On record already, under the same key", "model": FeedbackAnswer},
+        **declared(400, 401, 403, 404, 408, 409, 413, 422, 429, 503),
+    },
+)
+async def feedback(
+    request: Request,
+    said: FeedbackRequest,
+    principal: GivingFeedback,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Acceptance, refusal and "later" count from the next decision on. A referral names a colleague; its result is
+    feedback of its own that names the referral, and may come from that colleague."""
+    service = service_of(request)
+    _, recommender = service.in_use.get()
+    decision = await service.records.find(said.decision_id)
+    if decision is None or decision.kind != DECISION or decision.payload is None or decision.customer_id is None:
+        raise unknown_decision(said.decision_id)
+    try:
+        given = Feedback(**said.model_dump() | {"day": checked_day(said.day, recommender)})
+        referral = await _referral(service, given)
+        if referral is None or referral["customer_id"] != decision.customer_id or not may_conclude(principal, referral):
+            check_decision_seen(principal, recommender, decision)
+        entry_id = entry_id_of("feedback", principal, idempotency_key)
+        entries = feedback_entries(
+            given, orjson.loads(decision.payload), entry_id=entry_id, principal=principal,
+            request_id=request_id_of(request),
+        )  # fmt: skip
+    except BadInput as error:
+        raise BadRequest(str(error)) from None
+    repeated = await written_once(service.records, entries, "feedback")
+    answer = {
+        "feedback_id": entry_id, "customer_id": decision.customer_id, "repeated": repeated,
+        "deciding": len(entries) > 1,
+    }  # fmt: skip
+    return json_response(answer, 200 if repeated else 201)
+
+
+def unknown_decision(decision_id: str) -> NotFound:
+    """What is said of a decision that is not on record, or not the caller's to see."""
+    return NotFound(f"decision {decision_id!r} is not on record")
+
+
+def check_decision_seen(principal: Principal, recommender: Recommender, decision: StoredEntry) -> None:
+    """See to it that the decision is about a customer of the principal's.
+
+    Raises
+    ------
+    NotFound : otherwise, as if there were none
+    """
+    try:
+        check_sees(principal, recommender.states, str(decision.customer_id))
+    except NotFound:
+        raise unknown_decision(decision.entry_id) from None
+
+
+async def _referral(service: Service, given: Feedback) -> dict[str, Any] | None:
+    if given.referral_id is None:
+        return None
+    return check_referral(await service.records.find(given.referral_id), given)

@@ -1,0 +1,1 @@
+"""What the service is asked and answers, as OpenAPI describes it."""

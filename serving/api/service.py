@@ -1,0 +1,87 @@
+"""What the routes answer from, opened when a worker starts and closed, drained, when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+
+from features.errors import NotReady
+
+from ..access import Authenticator, RateLimiter
+from ..config import ServingConfig
+from ..deployment import InUse
+from ..desk.desk import Desk
+from ..records import Records
+from .metrics import Metrics
+
+_REPORT_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Service:
+    """One worker's parts.
+
+    Attributes
+    ----------
+    tracking_uri : where the registry is; None: in the workspace
+    """
+
+    workspace: Path
+    tracking_uri: str | None
+    config: ServingConfig
+    in_use: InUse
+    records: Records
+    desk: Desk
+    authenticator: Authenticator
+    limiter: RateLimiter
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def opened(
+    workspace: Path, config: ServingConfig, tracking_uri: str | None, metrics: Metrics
+) -> AsyncIterator[Service]:
+    """The service's parts, open; on the way out what is pending is put on record and answered."""
+    access = config.access
+    async with AsyncExitStack() as parts:  # closed in the opposite order
+        authenticator = await asyncio.to_thread(Authenticator.of, workspace, access)
+        parts.callback(authenticator.close)
+        records = await asyncio.to_thread(Records.open, workspace, config.records)
+        parts.push_async_callback(asyncio.to_thread, records.close)
+        in_use = InUse(workspace, tracking_uri)
+        await asyncio.to_thread(in_use.start)
+        parts.push_async_callback(asyncio.to_thread, in_use.stop)
+        desk = Desk(in_use, records, metrics)
+        parts.push_async_callback(desk.close)
+        limiter = RateLimiter(access.requests_per_second, access.burst, access.requests_per_second_of)
+        service = Service(workspace, tracking_uri, config, in_use, records, desk, authenticator, limiter, metrics)
+        reporting = asyncio.create_task(_report(service))
+        parts.callback(reporting.cancel)
+        yield service
+
+
+async def _report(service: Service) -> None:
+    """Tell the metrics once a second how things stand."""
+    metrics, records, in_use = service.metrics, service.records, service.in_use
+    told = 0
+    while True:
+        metrics.set_record_lag(records.lag)
+        metrics.set_records_queued(records.queued)
+        metrics.set_swap_failed(in_use.failure is not None)
+        with suppress(NotReady):
+            deployment, recommender = in_use.get()
+            if deployment.number != told:
+                told = deployment.number
+                metrics.set_deployment(told, deployment.model, deployment.states, recommender.versions.policy)
+        await asyncio.sleep(_REPORT_EVERY)
+
+
+def service_of(connection: HTTPConnection) -> Service:
+    """The service that a request is made to."""
+    service: Service = connection.app.state.service
+    return service

@@ -1,0 +1,244 @@
+"""Changing what is in use: deploying, going back, and what a service that starts takes up."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from features.errors import NotFound, NotReady
+from features.states import CURRENT as BUILD_IN_USE
+from features.states import KEPT, STATES_FOLDER
+from training import CHAMPION, Tracking
+from training.tracking import Version
+
+from ..decisions.policy.check import check_policy
+from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
+from ..decisions.policy.problems import BadPolicy
+from ..recommender import Recommender
+from .deployments import (
+    Deployment,
+    Parts,
+    current,
+    history,
+    is_announced,
+    only_deployer,
+    put_into_use,
+    withdraw_announcement,
+)
+from .durable import replace_durably
+from .opening import open_bundle, open_deployment, open_states
+from .policies import archive, archived
+from .rehearsal import warm_up
+
+OWN = "current"
+"""Stands for the states, and for the policy, that the workspace itself names."""
+
+_SERVICE = "serve"
+
+
+def in_workspace(workspace: Path, tracking_uri: str | None = None) -> Parts:
+    """What the champion alias, ``states/CURRENT`` and ``policy.yaml`` name now."""
+    build_id: str | None = None
+    version: Version | None = None
+    policy: LoadedPolicy | None = None
+    with suppress(NotReady):
+        build_id = _own_build(workspace)
+    with suppress(NotReady):
+        version = Tracking(workspace, tracking_uri).find(CHAMPION)
+    with suppress(BadPolicy):
+        policy = load_policy(policy_path(workspace))
+    return Parts(
+        version.number if version else None,
+        version.run_id if version else None,
+        build_id,
+        policy.digest if policy else None,
+    )
+
+
+def deploy(
+    workspace: Path,
+    tracking_uri: str | None = None,
+    *,
+    model: str | None = None,
+    states: str | None = None,
+    policy: str | None = None,
+    by: str,
+    share: tuple[Deployment, Recommender] | None = None,
+) -> Deployment:
+    """Put a model, states or a policy into use, with what is in use of the others; given none, all that the workspace
+    names.
+
+    All three are opened, checked and tried first: what is broken is refused, and what is in use stays.
+
+    Parameters
+    ----------
+    model : a version's number, or "champion"
+    states : the id of a build, or "current"
+    policy : a digest, or "current"
+    by : who asks for it
+    share : what is open already; what both have in common is not opened again
+
+    Raises
+    ------
+    NotFound : when there is no such version, build or policy, saying which there are
+    NotReady : when something has not been made yet
+    BadInput, BadConfiguration : when model or policy cannot be used
+    """
+    with only_deployer(workspace):
+        now = current(workspace)
+        if now is None or (model, states, policy) == (None, None, None):
+            model, states, policy = model or CHAMPION, states or OWN, policy or OWN
+        build_id = _build(workspace, states, now)
+        version = _version(Tracking(workspace, tracking_uri), model, now)
+        loaded = _policy(workspace, policy, now)
+        return _put(workspace, tracking_uri, version, build_id, loaded, now, by, share=share)[0]
+
+
+def roll_back(workspace: Path, tracking_uri: str | None = None, *, by: str) -> Deployment:
+    """Put into use what was in use before; going back again goes further back.
+
+    Raises
+    ------
+    NotFound : when nothing else was in use before, or one of its parts is gone
+    NotReady, BadInput, BadConfiguration : when it cannot be used any more
+    """
+    with only_deployer(workspace):
+        now = current(workspace)
+        if now is None:
+            raise NotFound(f"nothing has been in use in {workspace} yet")
+        before = before_of(history(workspace))
+        if before is None:
+            raise NotFound(
+                f"nothing else was in use in {workspace} before deployment {now.rolled_back_to or now.number}"
+            )
+        version = Tracking(workspace, tracking_uri).version_of(before.model, before.run_id)
+        policy = archived(workspace, before.policy_digest)
+        to = before.rolled_back_to or before.number
+        return _put(workspace, tracking_uri, version, before.states, policy, now, by, rolled_back_to=to)[0]
+
+
+def before_of(made: Sequence[Deployment]) -> Deployment | None:
+    """The deployment to go back to from the last of `made`, which are all, the oldest first; None: there is nothing.
+
+    What was gone back to stands where it stood at first: before it comes what came before it then. What is made of the
+    same parts is no other.
+    """
+    now = place = made[-1]
+    while (since := place.rolled_back_to or place.number) > 1:
+        place = made[since - 2]
+        if place.parts != now.parts:
+            return place
+    return None
+
+
+def take_up(workspace: Path, tracking_uri: str | None = None) -> tuple[Deployment, Recommender, str | None]:
+    """What a service that starts has in use, opened and warm.
+
+    That is the current deployment, unless the workspace has come to name something else since that was made: then
+    what it names is deployed, by the first of the workers that start together. What turns out not to be usable does
+    not keep the service from what was in use before.
+
+    Returns
+    -------
+    deployment, recommender
+    refused : why what the workspace names is not in use; None: it is, or it was gone back from
+
+    Raises
+    ------
+    NotReady, NotFound, BadInput, BadConfiguration : when there is nothing that can be used
+    """
+    refused: str | None = None
+    with only_deployer(workspace):
+        now = current(workspace)
+        looks = _is_a_start(workspace)
+        if now is None:
+            made = _put_own(workspace, tracking_uri, None)
+            withdraw_announcement(workspace)
+            return *made, None
+        if looks and in_workspace(workspace, tracking_uri) != now.noted:
+            try:
+                made = _put_own(workspace, tracking_uri, now)
+            except Exception as error:  # whatever it is, something else works
+                refused = f"deployment {now.number} stays in use, what {workspace} names now cannot be used: {error}"
+            else:
+                withdraw_announcement(workspace)
+                return *made, None
+        withdraw_announcement(workspace)
+    recommender = open_deployment(workspace, now, tracking_uri)
+    warm_up(recommender)
+    return now, recommender, refused
+
+
+def _is_a_start(workspace: Path) -> bool:
+    """Whether a service starts, and not one of its workers in place of another."""
+    return multiprocessing.parent_process() is None or is_announced(workspace)
+
+
+def _put_own(workspace: Path, tracking_uri: str | None, now: Deployment | None) -> tuple[Deployment, Recommender]:
+    """Put into use what the workspace names."""
+    build_id = _build(workspace, OWN, now)
+    version = _version(Tracking(workspace, tracking_uri), CHAMPION, now)
+    return _put(workspace, tracking_uri, version, build_id, _policy(workspace, OWN, now), now, _SERVICE)
+
+
+def _put(
+    workspace: Path, tracking_uri: str | None, version: Version, build_id: str, policy: LoadedPolicy,
+    now: Deployment | None, by: str, *, rolled_back_to: int | None = None,
+    share: tuple[Deployment, Recommender] | None = None,
+) -> tuple[Deployment, Recommender]:  # fmt: skip
+    """Open these, try them, and put them into use."""
+    states = bundle = None
+    if share is not None:
+        other, opened = share
+        states = opened.states if other.states == build_id else None
+        bundle = opened.bundle if (other.model, other.run_id) == (version.number, version.run_id) else None
+    states = states or open_states(workspace, build_id)
+    check_policy(policy, states)
+    recommender = Recommender(states, bundle or open_bundle(version), version.number, policy)
+    warm_up(recommender)
+    archive(workspace, policy)
+    deployment = Deployment(
+        number=(now.number if now else 0) + 1,
+        model=version.number,
+        run_id=version.run_id,
+        states=build_id,
+        policy=policy.name,
+        policy_digest=policy.digest,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        by=by,
+        noted=in_workspace(workspace, tracking_uri),
+        rolled_back_to=rolled_back_to,
+    )
+    # whatever is built meanwhile, what serves is kept, and what a roll-back goes to
+    builds = dict.fromkeys([build_id, now.states if now else build_id])
+    replace_durably(workspace / STATES_FOLDER / KEPT, "\n".join([*builds, ""]).encode())
+    put_into_use(workspace, deployment)
+    return deployment, recommender
+
+
+def _build(workspace: Path, wanted: str | None, now: Deployment | None) -> str:
+    if wanted is None and now is not None:
+        return now.states
+    return _own_build(workspace) if wanted in (None, OWN) else wanted
+
+
+def _version(tracking: Tracking, wanted: str | None, now: Deployment | None) -> Version:
+    if wanted is None and now is not None:
+        return tracking.version_of(now.model, now.run_id)
+    return tracking.version(CHAMPION) if wanted in (None, CHAMPION) else tracking.numbered(wanted)
+
+
+def _policy(workspace: Path, wanted: str | None, now: Deployment | None) -> LoadedPolicy:
+    if wanted is None and now is not None:
+        return archived(workspace, now.policy_digest)
+    return load_policy(policy_path(workspace)) if wanted in (None, OWN) else archived(workspace, wanted)
+
+
+def _own_build(workspace: Path) -> str:
+    try:
+        return (workspace / STATES_FOLDER / BUILD_IN_USE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise NotReady(f"no customer states in {workspace}: run `nextproduct build TABLES {workspace}` first") from None

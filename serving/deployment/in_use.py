@@ -1,0 +1,110 @@
+"""What one worker has in use: it follows the deployments of its workspace while it goes on answering."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from features.errors import NotReady
+
+from ..recommender import Recommender
+from .changes import take_up
+from .deployments import Deployment, current, current_number
+from .opening import open_deployment
+from .rehearsal import warm_up
+
+POLL = 0.25
+"""Seconds between two looks at which deployment is current."""
+
+_REST = 10  # times as long as a look that came to nothing took, until the next: it may take a whole opening
+
+_log = logging.getLogger(__name__)
+
+
+class InUse:
+    """The deployment in use and its recommender.
+
+    Without states or a champion that can be used a service starts all the same and says why it cannot answer, and
+    looks again: the jobs that make them may be running. A new deployment is opened and warmed up in a thread beside
+    the one in use, then the one reference to both is replaced.
+
+    Attributes
+    ----------
+    failure : why the newest deployment, or what the workspace names, is not in use; None: it is
+    """
+
+    def __init__(self, workspace: Path, tracking_uri: str | None = None) -> None:
+        self.failure: str | None = None
+        self._workspace = workspace
+        self._tracking_uri = tracking_uri
+        self._held: tuple[Deployment, Recommender] | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
+
+    def start(self) -> None:
+        """Open what is to be in use, if that is possible, and follow what is deployed from then on."""
+        self._look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow no longer; what is in use stays so."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def held(self) -> tuple[Deployment, Recommender] | None:
+        """What is in use now; None: nothing."""
+        return self._held
+
+    def get(self) -> tuple[Deployment, Recommender]:
+        """What is in use now.
+
+        Raises
+        ------
+        NotReady : when there is nothing, saying why
+        """
+        held = self._held
+        if held is None:
+            raise NotReady(self.failure or "the service is starting")
+        return held
+
+    def _follow(self) -> None:
+        pause = POLL
+        while not self._stopping.wait(pause):
+            start = time.monotonic()
+            succeeded = self._look()
+            pause = POLL if succeeded else max(POLL, _REST * (time.monotonic() - start))
+
+    def _look(self) -> bool:
+        """Take up what is new, if anything is; False: that failed."""
+        try:
+            held = self._held
+            if held is None:
+                deployment, recommender, refused = take_up(self._workspace, self._tracking_uri)
+                self._take(deployment, recommender, refused)
+            elif current_number(self._workspace) not in (None, held[0].number):
+                self._follow_to(current(self._workspace), held)
+        except Exception as error:  # the thread must outlive whatever is wrong with a deployment
+            self._note(str(error) or type(error).__name__)
+            return False
+        return True
+
+    def _follow_to(self, deployment: Deployment | None, held: tuple[Deployment, Recommender]) -> None:
+        if deployment is None:  # whoever took the deployments away did not put anything else into use
+            return
+        recommender = open_deployment(self._workspace, deployment, self._tracking_uri, share=held)
+        warm_up(recommender)
+        self._take(deployment, recommender, None)
+
+    def _take(self, deployment: Deployment, recommender: Recommender, refused: str | None) -> None:
+        self._held = deployment, recommender
+        _log.info("deployment %d is in use: %s", deployment.number, recommender.versions)
+        self._note(refused)
+
+    def _note(self, failure: str | None) -> None:
+        if failure is not None and failure != self.failure:
+            _log.warning("%s", failure)
+        self.failure = failure

@@ -1,0 +1,118 @@
+"""Opens the model, states and policy of a deployment, or of a decision on record: those, not what is in use now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from features import CustomerStates
+from features.errors import NextProductError, NotFound
+from features.states import MANIFEST as STATES_MANIFEST
+from features.states import STATES_FOLDER
+from training import Bundle, Tracking
+from training.bundle import MANIFEST as BUNDLE_MANIFEST
+from training.tracking import Version
+
+from ..recommender import Recommender
+from .deployments import Deployment
+from .policies import archived
+
+
+def open_deployment(
+    workspace: Path,
+    deployment: Deployment,
+    tracking_uri: str | None = None,
+    share: tuple[Deployment, Recommender] | None = None,
+) -> Recommender:
+    """The recommender of a deployment.
+
+    Parameters
+    ----------
+    share : one that is open already; what both have in common is the same object in both
+
+    Raises
+    ------
+    NotFound : saying which part is gone
+    NotReady : when the states are of another format
+    BadInput : when model or policy are not what was written
+    """
+    states = policy = bundle = None
+    if share is not None:
+        other, opened = share
+        states = opened.states if other.states == deployment.states else None
+        policy = opened.policy if other.policy_digest == deployment.policy_digest else None
+        bundle = opened.bundle if (other.model, other.run_id) == (deployment.model, deployment.run_id) else None
+    version = Tracking(workspace, tracking_uri).version_of(deployment.model, deployment.run_id)
+    return Recommender(
+        states or open_states(workspace, deployment.states),
+        bundle or open_bundle(version),
+        deployment.model,
+        policy or archived(workspace, deployment.policy_digest),
+    )
+
+
+def open_versions(workspace: Path, tracking_uri: str | None, versions: Mapping[str, str]) -> Recommender:
+    """The recommender of `versions`, as `Versions.to_dict` gives them.
+
+    Raises
+    ------
+    NotFound : saying which part is gone; `missing_inputs` names all that are
+    NotReady : when the states are of another format
+    BadInput : when model or policy are not what was written
+    """
+    version = Tracking(workspace, tracking_uri).numbered(versions["model"])
+    states = open_states(workspace, versions["states"])
+    return Recommender(states, open_bundle(version), version.number, archived(workspace, _digest(versions)))
+
+
+def missing_inputs(workspace: Path, tracking_uri: str | None, versions: Mapping[str, str]) -> tuple[str, ...]:
+    """What `open_versions` would look for in vain: a sentence each."""
+    missing = []
+    for look in (
+        lambda: open_states(workspace, versions["states"]),
+        lambda: _check_is_there(Tracking(workspace, tracking_uri).numbered(versions["model"])),
+        lambda: archived(workspace, _digest(versions)),
+    ):
+        try:
+            look()
+        except NextProductError as error:
+            missing.append(str(error))
+    return tuple(missing)
+
+
+def open_states(workspace: Path, build_id: str) -> CustomerStates:
+    """A build of states.
+
+    Raises
+    ------
+    NotFound : when it is not there
+    NotReady : when it is of another format
+    """
+    builds = sorted(path.parent.name for path in (workspace / STATES_FOLDER).glob(f"*/{STATES_MANIFEST}"))
+    if build_id not in builds:
+        raise NotFound(
+            f"no build {build_id} of customer states in {workspace}; there are: {', '.join(builds) or 'none'}"
+        )
+    return CustomerStates.open(workspace / STATES_FOLDER / build_id)
+
+
+def open_bundle(version: Version) -> Bundle:
+    """What serves of a version's bundle.
+
+    Raises
+    ------
+    NotFound : when it is not there
+    BadInput : when it is not what was written
+    """
+    _check_is_there(version)
+    return Bundle.open(version.folder, only_selected=True)
+
+
+def _check_is_there(version: Version) -> None:
+    if not (version.folder / BUNDLE_MANIFEST).is_file():
+        raise NotFound(f"the bundle of model version {version.number} is gone: it was in {version.folder}")
+
+
+def _digest(versions: Mapping[str, str]) -> str:
+    """The policy's, of its ``name@version#digest``."""
+    return versions["policy"].rpartition("#")[2]

@@ -1,0 +1,153 @@
+"""What became of a suggestion: shown, accepted, declined, to be raised later, or referred to a colleague."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from features.errors import BadInput, NotFound
+
+from ..access import Principal, Role
+from ..decisions import FreshEvent
+from ..records import Entry, StoredEntry, new_entry_id
+from ..records.entries import FEEDBACK
+from .caller import caller_of
+from .events import event_entry
+
+
+class Outcome(StrEnum):
+    """What became of a suggestion."""
+
+    SHOWN = "shown"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    LATER = "later"
+    REFERRED = "referred"
+
+
+_OF_CONTACTS = (Outcome.ACCEPTED, Outcome.DECLINED, Outcome.LATER)  # what the contact policy looks at
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What became of one suggestion.
+
+    Attributes
+    ----------
+    decision_id, product_id : the suggestion
+    day : on which it happened
+    reason : in the customer's words, of what was declined
+    until : the day on which who said "later" wants to hear of it again
+    referred_to : the colleague who was asked to take over
+    referral_id : of the feedback that referred it; this one is its result
+    """
+
+    decision_id: str
+    product_id: str
+    outcome: Outcome
+    day: date
+    reason: str | None = None
+    until: date | None = None
+    referred_to: str | None = None
+    referral_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, outcome in (
+            ("until", self.until, Outcome.LATER),
+            ("referred_to", self.referred_to, Outcome.REFERRED),
+        ):
+            if (value is None) == (self.outcome is outcome):
+                raise BadInput(f"{name} belongs to the outcome {outcome.value!r}, which cannot be without it")
+        if self.reason is not None and self.outcome is not Outcome.DECLINED:
+            raise BadInput("reason belongs to the outcome 'declined'")
+        if self.until is not None and self.until <= self.day:
+            raise BadInput(f"until {self.until} is not after {self.day}")
+        if self.referral_id is not None and self.outcome not in _OF_CONTACTS:
+            raise BadInput("the result of a referral is accepted, declined or later")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the records."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def feedback_entries(
+    feedback: Feedback, decision: dict[str, Any], *, entry_id: str, principal: Principal, request_id: str
+) -> tuple[Entry, ...]:
+    """For the records: the feedback on a decision on record and, where the contact policy looks at it, the event.
+
+    Raises
+    ------
+    BadInput : when the decision did not suggest the product
+    """
+    customer_id = decision["request"]["customer_id"]
+    suggested = [suggestion["product_id"] for suggestion in decision["answer"]["recommendations"]]
+    if feedback.product_id not in suggested:
+        raise BadInput(
+            f"decision {feedback.decision_id} did not suggest {feedback.product_id!r}; it suggested: "
+            f"{', '.join(suggested) or 'nothing'}"
+        )
+    channel = decision["answer"]["channel"]
+    content = {
+        "feedback": feedback.to_dict(),
+        "customer_id": customer_id,
+        "channel": channel,
+        "caller": caller_of(principal),
+        "request_id": request_id,
+    }
+    entry = Entry(FEEDBACK, entry_id, customer_id, orjson.dumps(content))
+    if feedback.outcome not in _OF_CONTACTS:
+        return (entry,)
+    heard = FreshEvent(
+        customer_id, "outcome", feedback.day, product_id=feedback.product_id, channel=channel,
+        outcome=feedback.outcome.value, until=feedback.until,
+    )  # fmt: skip
+    event = event_entry(heard, entry_id=new_entry_id(), principal=principal, request_id=request_id)
+    return entry, event
+
+
+def check_referral(referral: StoredEntry | None, feedback: Feedback) -> dict[str, Any]:
+    """What was referred, which `feedback` is the result of.
+
+    Raises
+    ------
+    NotFound : when there is no such referral
+    BadInput : when it was of another product
+    """
+    said = None if referral is None or referral.payload is None else orjson.loads(referral.payload)
+    if said is None or referral is None or referral.kind != FEEDBACK or said["feedback"]["outcome"] != Outcome.REFERRED:
+        raise NotFound(f"there is no referral {feedback.referral_id!r}")
+    if said["feedback"]["product_id"] != feedback.product_id:
+        raise BadInput(f"referral {feedback.referral_id} was of {said['feedback']['product_id']!r}")
+    return said
+
+
+def may_conclude(principal: Principal, referral: dict[str, Any]) -> bool:
+    """Whether a referral was made to the principal, whoever's customer it is."""
+    return principal.role is Role.RM and principal.rm_id == referral["feedback"]["referred_to"]
+
+
+def referrals_in(entries: Sequence[StoredEntry]) -> list[dict[str, Any]]:
+    """The referrals in one customer's feedback, oldest entry first, with their results; for JSON, the newest first."""
+    referrals: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry.payload is None:
+            continue
+        content = orjson.loads(entry.payload)
+        said = content["feedback"]
+        if said["outcome"] == Outcome.REFERRED:
+            referrals[entry.entry_id] = {
+                "referral_id": entry.entry_id,
+                "product_id": said["product_id"],
+                "day": said["day"],
+                "referred_by": content["caller"]["subject"],
+                "referred_to": said["referred_to"],
+                "result": None,
+            }
+        elif said.get("referral_id") in referrals:
+            referrals[said["referral_id"]]["result"] = said["outcome"]
+    return list(reversed(referrals.values()))

@@ -1,0 +1,91 @@
+"""Deciding again what stands in the records, from the versions and events that it was decided from."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from features.errors import NotFound
+
+from ..decisions import FreshEvent, FreshEvents
+from ..deployment import missing_inputs, open_versions
+from ..records import Records, StoredEntry
+from ..records.entries import DECISION
+from .decision_entry import SOFTWARE, answer_in, day_in, features_digest, question_of, shown
+from .events import event_of
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A decision made again.
+
+    Attributes
+    ----------
+    answered : what was answered then
+    body : what is answered now; None where an input is gone
+    gone : which inputs are, each in words
+    difference : where the two part; None: nowhere
+    """
+
+    answered: bytes
+    body: bytes | None
+    gone: tuple[str, ...]
+    difference: str | None
+
+
+async def replay(records: Records, workspace: Path, tracking_uri: str | None, entry: StoredEntry) -> Replay:
+    """Decide again what `entry`, whose payload is there, tells."""
+    assert entry.payload is not None
+    record = orjson.loads(entry.payload)
+    answered = answer_in(record)
+    wanted = record["state"]["events"]
+    found = await records.entries_by_id(wanted)
+    payloads = {entry_id: event.payload for entry_id, event in found.items() if event.payload is not None}
+    gone = [f"event {entry_id} was erased" for entry_id in wanted if entry_id not in payloads]
+    gone += await asyncio.to_thread(missing_inputs, workspace, tracking_uri, record["versions"])
+    if gone:
+        return Replay(answered, None, tuple(gone), None)
+    happened = [event_of(orjson.loads(payloads[entry_id])["event"]) for entry_id in wanted]
+    body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, record, happened)
+    return Replay(answered, body, (), _difference(record, answered, body, features))
+
+
+async def replay_by_id(records: Records, workspace: Path, tracking_uri: str | None, decision_id: str) -> Replay:
+    """Decide again the decision of that id.
+
+    Raises
+    ------
+    NotFound : when it is not on record, or its record was erased
+    """
+    entry = await records.find(decision_id)
+    if entry is None or entry.kind != DECISION:
+        raise NotFound(f"decision {decision_id!r} is not on record")
+    if entry.payload is None:
+        raise NotFound(f"decision {decision_id} was erased, or forgotten after the time for which records are kept")
+    return await replay(records, workspace, tracking_uri, entry)
+
+
+def _decide_again(
+    workspace: Path, tracking_uri: str | None, record: dict[str, Any], events: list[FreshEvent]
+) -> tuple[bytes, bool]:
+    """The answer, and whether the features are those on record."""
+    recommender = open_versions(workspace, tracking_uri, record["versions"])
+    question, language = question_of(record["request"])
+    fresh = FreshEvents.of(recommender.states, events)
+    (answer,) = recommender.answer([question], fresh=fresh, day=day_in(record))
+    return shown(answer, language, record["decision_id"]), features_digest(answer) == record["state"]["features"]
+
+
+def _difference(record: dict[str, Any], answered: bytes, body: bytes, features: bool) -> str | None:
+    if body == answered:
+        return None
+    then, now = orjson.loads(answered), orjson.loads(body)
+    places = [name for name in then if then[name] != now.get(name)] or ["the order of what it says"]
+    told = f"{', '.join(places)}; the customer's features are {'the same' if features else 'different'}"
+    if record["software"] != SOFTWARE:
+        told += f"; it was decided by version {record['software']} of the software, this is {SOFTWARE}"
+    return told

@@ -1,0 +1,96 @@
+from datetime import timedelta
+
+import pytest
+
+from tests.serving.api.bank import assert_problem
+
+ROUTE = "/v1/book"
+
+
+def test_anonymous(bank):
+    assert_problem(bank.get(ROUTE, ""), 401)
+
+
+def test_an_rm_has_their_own_book_only(bank, rms, rm):
+    assert bank.get(ROUTE, rm).json()["rm_id"] == rms[0]
+    assert bank.get(ROUTE, rm, params={"rm_id": rms[0]}).status_code == 200
+    assert_problem(bank.get(ROUTE, rm, params={"rm_id": rms[1]}), 404, rms[1])
+
+
+def test_others_say_whose_is_meant(bank, rms):
+    assert_problem(bank.get(ROUTE), 422, "rm_id")
+    assert bank.get(ROUTE, params={"rm_id": rms[1]}).json()["rm_id"] == rms[1]
+    assert_problem(bank.get(ROUTE, bank.token("analyst"), params={"rm_id": rms[1]}), 403)
+
+
+def test_the_best_conversations_come_first_page_by_page(bank, rms, rm):
+    customers = bank.customers_of_rm(rms[0])
+    pages, page = [], 1
+    while True:
+        found = bank.get(ROUTE, rm, params={"page": page, "size": 2, "limit": 2}).json()
+        assert (found["page"], found["size"], found["customers"]) == (page, 2, len(customers))
+        if not found["conversations"]:
+            break
+        pages += found["conversations"]
+        page += 1
+    assert len(pages) == found["total"]
+    assert [each["rank"] for each in pages] == list(range(1, len(pages) + 1))
+    assert {each["customer_id"] for each in pages} <= set(customers)
+    best = [
+        each["recommendations"]["recommendations"][0]["priority"]
+        for each in pages
+        if each["recommendations"]["personalised"] and each["recommendations"]["recommendations"]
+    ]
+    assert best == sorted(best, reverse=True)
+    assert len(best) > 1
+    for each in pages:
+        shown = each["recommendations"]
+        assert shown["recommendations"] or shown["service_actions"]
+        alone = bank.get(f"/v1/customers/{each['customer_id']}/recommendations", rm, params={"limit": 2}).json()
+        assert alone | {"decision_id": ""} == shown | {"decision_id": ""}
+        assert bank.get(f"/v1/decisions/{shown['decision_id']}", rm).status_code == 200
+
+
+def test_who_complained_today_leaves_the_book(bank, rms, rm):
+    before = bank.get(ROUTE, rm, params={"size": 100}).json()
+    first = next(each for each in before["conversations"] if not each["recommendations"]["service_actions"])
+    told = {"customer_id": first["customer_id"], "kind": "consent", "purpose": "marketing", "granted": False}
+    assert bank.post("/v1/events", rm, json=told).status_code == 201
+    after = bank.get(ROUTE, rm, params={"size": 100}).json()
+    assert [each["customer_id"] for each in after["conversations"]] == [
+        each["customer_id"] for each in before["conversations"] if each is not first
+    ]
+
+
+def test_what_happens_after_the_states_end_counts_on_its_day(bank, rms, rm):
+    """Broken before: the whole book was ranked on the states' last day, so a refusal of a later day was not heard."""
+    before = bank.get(ROUTE, rm, params={"size": 100}).json()
+    last = before["conversations"][-1]["customer_id"]
+    later = (bank.recommender.day() + timedelta(days=3)).isoformat()
+    told = {"customer_id": last, "kind": "consent", "purpose": "marketing", "granted": False, "day": later}
+    assert bank.post("/v1/events", rm, json=told).status_code == 201
+    for each in bank.get(ROUTE, rm, params={"size": 100}).json()["conversations"]:
+        shown = each["recommendations"]
+        assert shown["recommendations"] or shown["service_actions"]
+        assert shown["day"] == (later if each["customer_id"] == last else bank.recommender.day().isoformat())
+
+
+def test_a_team_lead_has_the_branch(bank, lead, mine):
+    whole = bank.get(ROUTE, lead, params={"size": 100}).json()
+    assert whole["rm_id"] is None
+    assert whole["customers"] > 1
+    for each in whole["conversations"]:
+        assert bank.get(f"/v1/customers/{each['customer_id']}", lead).json()["branch_id"] == whole["branch_id"]
+
+
+@pytest.mark.parametrize(("params", "said"), [({"page": 0}, "page"), ({"size": 101}, "size"), ({"limit": 99}, "limit")])
+def test_pages_are_bounded(bank, rm, params, said):
+    assert_problem(bank.get(ROUTE, rm, params=params), 422, said)
+
+
+def test_beyond_the_last_page_there_is_nothing(bank, rm):
+    assert bank.get(ROUTE, rm, params={"page": 99_999}).json()["conversations"] == []
+
+
+def test_unknown_channels_are_not_found(bank, rm):
+    assert_problem(bank.get(ROUTE, rm, params={"channel": "pigeon"}), 404, "pigeon")

@@ -1,0 +1,149 @@
+import shutil
+
+import orjson
+import pytest
+
+from serving.decisions.policy.loading import demonstration_policy_path
+from serving.records import erase
+from tests.serving.api.bank import assert_problem, bank_of
+
+RECOMMENDATIONS = "/v1/customers/{}/recommendations"
+
+
+@pytest.fixture(scope="module")
+def answered(bank, mine, rm):
+    return bank.get(RECOMMENDATIONS.format(mine), rm, params={"limit": 3, "language": "zh"})
+
+
+class TestDecision:
+    def test_anonymous(self, bank, answered):
+        assert_problem(bank.get(f"/v1/decisions/{answered.json()['decision_id']}", ""), 401)
+
+    def test_of_anothers_customer_there_is_none(self, bank, answered, other_rm):
+        decision_id = answered.json()["decision_id"]
+        theirs = assert_problem(bank.get(f"/v1/decisions/{decision_id}", other_rm), 404)
+        nobodys = assert_problem(bank.get("/v1/decisions/nothing", other_rm), 404)
+        assert theirs["detail"].replace(decision_id, "nothing") == nobodys["detail"]
+
+    def test_it_has_everything_that_was_decided(self, bank, answered, mine, rm, rms):
+        shown = answered.json()
+        record = bank.get(f"/v1/decisions/{shown['decision_id']}", rm).json()
+        assert record["answer"] == shown
+        assert record["request"] == {
+            "customer_id": mine, "limit": 3, "channel": None, "client_asked": [], "families": [], "reasons": True,
+            "language": "zh",
+        }  # fmt: skip
+        assert record["caller"]["rm_id"] == rms[0]
+        assert record["versions"] == bank.recommender.versions.to_dict()
+        catalogue = bank.recommender.states.catalogue.product_ids
+        assert all(len(values) == len(catalogue) for values in record["factors"].values())
+        for each in shown["recommendations"]:
+            place = catalogue.index(each["product_id"])
+            for factor in ("propensity", "value", "context", "lever", "priority"):
+                assert record["factors"][factor][place] == pytest.approx(each[factor], rel=1e-6)
+            assert each["product_id"] not in record["excluded"]
+        others = set(catalogue) - {each["product_id"] for each in shown["recommendations"]}
+        assert set(record["excluded"]) == others
+        for product_id in others:
+            assert record["excluded"][product_id] == list(bank.recommender.why_not(mine, product_id, 3).reasons)
+
+    def test_held_products_are_in_the_state_as_used(self, bank, answered, mine, rm):
+        record = bank.get(f"/v1/decisions/{answered.json()['decision_id']}", rm).json()
+        held = [each["product_id"] for each in bank.get(f"/v1/customers/{mine}", rm).json()["holdings"]]
+        assert record["state"]["holdings"] == held
+
+
+class TestReplay:
+    def test_anonymous(self, bank, answered):
+        assert_problem(bank.post(f"/v1/decisions/{answered.json()['decision_id']}:replay", ""), 401)
+
+    def test_of_anothers_customer_there_is_none(self, bank, answered, other_rm):
+        assert_problem(bank.post(f"/v1/decisions/{answered.json()['decision_id']}:replay", other_rm), 404)
+
+    def test_it_gives_the_same_bytes(self, bank, answered, rm):
+        replayed = bank.post(f"/v1/decisions/{answered.json()['decision_id']}:replay", rm)
+        assert replayed.status_code == 200
+        assert replayed.content == answered.content
+
+    def test_it_gives_the_same_bytes_whatever_was_asked_and_has_happened_since(self, bank, rms, rm):
+        customers = bank.customers_of_rm(rms[0])[:4]
+        product = bank.recommender.states.catalogue.product_ids[3]
+        family = bank.recommender.states.catalogue.products[3].family
+        before = [
+            bank.get(RECOMMENDATIONS.format(customer), rm, params=params)
+            for customer in customers
+            for params in (
+                {"limit": 9},
+                {"reasons": False},
+                {"client_asked": [product]},
+                {"families": [family]},
+                {"channel": "sms"},
+            )
+        ]
+        for customer in customers:
+            for told in (
+                {"kind": "opened", "product_id": product},
+                {"kind": "balance_jump", "amount": 2e6},
+                {"kind": "consent", "purpose": "marketing", "granted": True},
+            ):
+                assert bank.post("/v1/events", rm, json={"customer_id": customer} | told).status_code == 201
+        after = [bank.get(RECOMMENDATIONS.format(customer), rm, params={"limit": 9}) for customer in customers]
+        for answer in (*before, *after):
+            replayed = bank.post(f"/v1/decisions/{answer.json()['decision_id']}:replay", rm)
+            assert (replayed.status_code, replayed.content) == (200, answer.content)
+
+    def test_a_decision_in_a_batch_replays_as_it_stood_there(self, bank, rms, rm):
+        asked = {"customer_ids": bank.customers_of_rm(rms[0])[:3], "limit": 2}
+        answer = bank.post("/v1/recommendations:batch", rm, json=asked)
+        for result in answer.json()["results"]:
+            decision_id = result["recommendations"]["decision_id"]
+            replayed = bank.post(f"/v1/decisions/{decision_id}:replay", rm)
+            assert replayed.content in answer.content
+
+
+@pytest.fixture
+def own_bank(trained, tmp_path):
+    with bank_of(trained, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def customer(own_bank):
+    states = own_bank.recommender.states
+    return next(
+        customer_id
+        for customer_id in map(states.customer_id, range(states.n_customers))
+        if own_bank.recommender.recommend(customer_id, 3).suggestions
+    )
+
+
+class TestReplayOfOldVersions:
+    def test_after_a_change_of_policy_it_still_gives_the_same_bytes(self, own_bank, customer):
+        answer = own_bank.get(RECOMMENDATIONS.format(customer))
+        policy = own_bank.workspace / "policy.yaml"
+        policy.write_text(demonstration_policy_path().read_text("utf-8").replace("2026.2", "2026.3"), "utf-8")
+        swapped = own_bank.post("/v1/admin/swap", json={})
+        assert swapped.json()["policy"].startswith("demo@2026.3#")
+        replayed = own_bank.post(f"/v1/decisions/{answer.json()['decision_id']}:replay")
+        assert (replayed.status_code, replayed.content) == (200, answer.content)
+
+    def test_it_says_exactly_what_is_gone(self, own_bank, customer):
+        answer = own_bank.get(RECOMMENDATIONS.format(customer)).json()
+        route = f"/v1/decisions/{answer['decision_id']}:replay"
+        digest = answer["versions"]["policy"].rpartition("#")[2]
+        # what is in use stays so while its files go: say what is gone, do not answer from memory
+        shutil.rmtree(own_bank.workspace / "policies" / digest)
+        assert_problem(own_bank.post(route), 410, digest)
+        shutil.rmtree(own_bank.workspace / "mlartifacts")
+        assert_problem(own_bank.post(route), 410, digest, "model version 1")
+        shutil.rmtree(own_bank.workspace / "states" / answer["versions"]["states"])
+        assert_problem(own_bank.post(route), 410, digest, "model version 1", answer["versions"]["states"])
+
+    def test_what_was_erased_is_gone(self, own_bank, customer):
+        told = {"customer_id": customer, "kind": "balance_jump", "amount": 100.0}
+        event_id = own_bank.post("/v1/events", json=told).json()["event_id"]
+        decision_id = own_bank.get(RECOMMENDATIONS.format(customer)).json()["decision_id"]
+        assert orjson.loads(own_bank.run(own_bank.service.records.find(event_id)).payload)["event"]["amount"] == 100
+        erase(own_bank.service.records, customer, reason="asked for it", by="test")
+        assert_problem(own_bank.get(f"/v1/decisions/{decision_id}"), 410, "erased")
+        assert_problem(own_bank.post(f"/v1/decisions/{decision_id}:replay"), 410, "erased")

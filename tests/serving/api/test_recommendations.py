@@ -1,0 +1,131 @@
+import orjson
+import pytest
+
+from serving.language import Language
+from tests.serving.api.bank import assert_problem
+
+ROUTE = "/v1/customers/{}/recommendations"
+
+
+class TestRecommendations:
+    def test_anonymous(self, bank, mine):
+        answer = bank.get(ROUTE.format(mine), "")
+        assert_problem(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_of_anothers_customer_there_are_none(self, bank, mine, other_rm):
+        theirs = assert_problem(bank.get(ROUTE.format(mine), other_rm), 404, mine)
+        nobodys = assert_problem(bank.get(ROUTE.format("nobody"), other_rm), 404, "nobody")
+        assert theirs["detail"].replace(mine, "nobody") == nobodys["detail"]
+
+    def test_an_rm_sees_what_the_recommender_decides(self, bank, mine, rm):
+        answer = bank.get(ROUTE.format(mine), rm, params={"limit": 3, "language": "zh"})
+        assert answer.status_code == 200
+        content = answer.json()
+        assert content.pop("decision_id")
+        decided = bank.recommender.recommend(mine, 3).to_dict(Language.ZH)
+        assert content == orjson.loads(orjson.dumps(decided))
+
+    def test_a_team_lead_sees_the_branch(self, bank, mine, lead):
+        assert bank.get(ROUTE.format(mine), lead).status_code == 200
+        elsewhere = bank.token("team_lead", branch_id="nowhere")
+        assert_problem(bank.get(ROUTE.format(mine), elsewhere), 404)
+
+    def test_limit_is_the_configured_one_unless_said(self, bank, mine, rm):
+        assert len(bank.get(ROUTE.format(mine), rm).json()["recommendations"]) <= 4
+        assert len(bank.get(ROUTE.format(mine), rm, params={"limit": 1}).json()["recommendations"]) == 1
+        assert_problem(bank.get(ROUTE.format(mine), rm, params={"limit": 10}), 422, "limit", "9")
+        assert_problem(bank.get(ROUTE.format(mine), rm, params={"limit": 0}), 422, "query.limit")
+
+    def test_only_products_of_the_families_asked_for(self, bank, mine, rm):
+        everything = bank.get(ROUTE.format(mine), rm, params={"limit": 9}).json()["recommendations"]
+        family = everything[-1]["family"]
+        some = bank.get(ROUTE.format(mine), rm, params={"limit": 9, "families": [family]}).json()["recommendations"]
+        assert [each["product_id"] for each in some][: sum(each["family"] == family for each in everything)] == [
+            each["product_id"] for each in everything if each["family"] == family
+        ]
+        assert {each["family"] for each in some} == {family}
+        assert_problem(bank.get(ROUTE.format(mine), rm, params={"families": ["toys"]}), 404, "toys", family)
+
+    def test_without_reasons_everything_else_is_the_same(self, bank, mine, rm):
+        full = bank.get(ROUTE.format(mine), rm).json()
+        bare = bank.get(ROUTE.format(mine), rm, params={"reasons": False}).json()
+        assert all(each["reasons"] for each in full["recommendations"])
+        for each in full["recommendations"]:
+            each["reasons"] = []
+        assert bare | {"decision_id": ""} == full | {"decision_id": ""}
+
+    def test_what_the_client_asked_for_comes_first(self, bank, mine, rm):
+        last = bank.get(ROUTE.format(mine), rm, params={"limit": 9}).json()["recommendations"][-1]["product_id"]
+        asked = bank.get(ROUTE.format(mine), rm, params={"client_asked": [last]}).json()["recommendations"]
+        assert (asked[0]["product_id"], asked[0]["client_asked"]) == (last, True)
+        assert_problem(bank.get(ROUTE.format(mine), rm, params={"client_asked": ["toy"]}), 404, "toy")
+
+    def test_unknown_channels_are_not_found(self, bank, mine, rm):
+        assert_problem(bank.get(ROUTE.format(mine), rm, params={"channel": "pigeon"}), 404, "pigeon")
+
+    @pytest.mark.parametrize("odd", ["R1%00", "%00", "\u6d4b", "a" * 300])
+    def test_odd_ids_are_nobodys(self, bank, odd):
+        assert bank.get(ROUTE.format(odd)).status_code in (404, 422)
+
+
+class TestBatch:
+    ROUTE = "/v1/recommendations:batch"
+
+    def test_anonymous(self, bank, mine):
+        assert_problem(bank.post(self.ROUTE, "", json={"customer_ids": [mine]}), 401)
+
+    def test_each_customer_is_answered_as_alone(self, bank, rms, rm):
+        customers = bank.customers_of_rm(rms[0])
+        answer = bank.post(self.ROUTE, rm, json={"customer_ids": customers, "limit": 2, "language": "zh"})
+        assert answer.status_code == 200
+        results = answer.json()["results"]
+        assert [each["customer_id"] for each in results] == customers
+        decisions = {each["recommendations"].pop("decision_id") for each in results}
+        assert len(decisions) == len(customers)
+        for each in results:
+            alone = bank.get(
+                f"/v1/customers/{each['customer_id']}/recommendations", rm, params={"limit": 2, "language": "zh"}
+            ).json()
+            assert each["recommendations"] | {"decision_id": ""} == alone | {"decision_id": ""}
+            assert each["problem"] is None
+
+    def test_who_is_not_found_has_a_problem_of_their_own(self, bank, rms, rm, mine):
+        (theirs, *_) = bank.customers_of_rm(rms[1])
+        results = bank.post(self.ROUTE, rm, json={"customer_ids": [theirs, mine, "nobody"]}).json()["results"]
+        assert [each["recommendations"] is not None for each in results] == [False, True, False]
+        assert [each["problem"] and each["problem"]["status"] for each in results] == [404, None, 404]
+
+    def test_what_nobody_can_be_answered_is_the_requests_fault(self, bank, rm, mine):
+        assert_problem(bank.post(self.ROUTE, rm, json={"customer_ids": [mine], "channel": "pigeon"}), 404, "pigeon")
+        assert_problem(bank.post(self.ROUTE, rm, json={"customer_ids": [mine], "families": ["toys"]}), 404, "toys")
+        assert_problem(bank.post(self.ROUTE, rm, json={"customer_ids": [mine], "limit": 99}), 422, "99")
+
+    def test_size_is_bounded(self, bank, mine):
+        assert_problem(bank.post(self.ROUTE, json={"customer_ids": []}), 422, "body.customer_ids")
+        assert_problem(bank.post(self.ROUTE, json={"customer_ids": [mine] * 1001}), 422, "1000")
+        assert bank.post(self.ROUTE, json={"customer_ids": [mine] * 1000, "reasons": False}).status_code == 200
+
+
+class TestWhyNot:
+    ROUTE = "/v1/customers/{}/products/{}/why-not"
+
+    def test_anonymous(self, bank, mine):
+        assert_problem(bank.get(self.ROUTE.format(mine, "credit_card"), ""), 401)
+
+    def test_of_anothers_customer_nothing_is_told(self, bank, mine, other_rm):
+        assert_problem(bank.get(self.ROUTE.format(mine, "credit_card"), other_rm), 404, mine)
+
+    def test_it_says_what_the_recommender_says_of_every_product(self, bank, mine, rm):
+        for product_id in bank.recommender.states.catalogue.product_ids:
+            answer = bank.get(self.ROUTE.format(mine, product_id), rm, params={"limit": 3})
+            assert answer.status_code == 200
+            told = answer.json()
+            assert told.pop("versions") == bank.recommender.versions.to_dict()
+            found = bank.recommender.why_not(mine, product_id, 3)
+            assert told == {"customer_id": mine, "product_id": product_id, **vars(found)} | {
+                "reasons": list(found.reasons)
+            }
+
+    def test_unknown_products_are_not_found(self, bank, mine, rm):
+        assert_problem(bank.get(self.ROUTE.format(mine, "toy"), rm), 404, "toy")
