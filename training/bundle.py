@@ -399,7 +399,7 @@ def manifest_of(
 def _check_positions(products: NDArray, block: CustomerBlock) -> None:
     if products.ndim != 2 or len(products) != block.n_customers:
         raise BadInput(f"products {products.shape} are not a row for each of {block.n_customers} customers")
-    if products.size and not -1 <= products.min() <= products.max() < block.n_products:
+    if ((products < -1) | (products >= block.n_products)).any():
         raise BadInput(f"products are positions from 0 to {block.n_products - 1}, or -1 for nothing")
 
 

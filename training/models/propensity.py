@@ -187,8 +187,7 @@ class _Explainer:
             learners.any_linear.add_contributions(features, nothing, -config.any_carried, anything)
         if self.any_trees is not None:
             self.any_trees.add(features, nothing, 1.0, anything)
-        known = (places >= 0)[..., None]
-        np.add(out, anything, out=out, where=True if known.all() else known)
+        out += anything if (known := places >= 0).all() else np.where(known[..., None], anything, 0.0)
         if learners.linear is not None:
             learners.linear.add_contributions(features, places, config.choice_carried, out)
         if self.choice_trees is not None:
@@ -235,7 +234,9 @@ class Propensity(Model):
         """
         self._check(block)
         asked: NDArray[np.bool_] = np.asarray((products >= 0).any(axis=1))
-        parts = [(kind, rows[asked[rows]]) for kind, rows in self._by_kind(block)]
+        parts = list(self._by_kind(block))
+        if not asked.all():
+            parts = [(kind, rows[asked[rows]]) for kind, rows in parts]
         if len(parts) == 1 and len(parts[0][1]) == block.n_customers:
             return self._contributions_of(*parts[0], block, products)
         base = np.where(products >= 0, _NEVER, 0.0)
@@ -295,7 +296,7 @@ class Propensity(Model):
         """Kinds of which something was learned, each with its rows of the block."""
         kinds = block.kinds
         for kind, learners in self._learners.items():
-            rows = np.flatnonzero(kinds == kind)
+            rows = (kinds == kind).nonzero()[0]
             if len(rows) and len(learners.products):
                 yield kind, rows
 

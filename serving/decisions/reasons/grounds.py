@@ -94,8 +94,7 @@ class Grounds:
         """
         order = np.empty(strengths.shape, dtype=np.int32)
         counts = np.empty(strengths.shape[:2], dtype=np.int64)
-        _rank(strengths, self.least, self.ranks, order, counts)
-        longest = int(counts.max(initial=0))
+        longest = _rank(strengths, self.least, self.ranks, order, counts)
         return [
             [mine[:count] for mine, count in zip(grounds, many, strict=True)]
             for grounds, many in zip(order[..., :longest].tolist(), counts.tolist(), strict=True)
@@ -110,6 +109,8 @@ def _kind_of(code: str) -> ReasonKind:
 
 @njit(cache=True, nogil=True)
 def _rank(strengths, least, ranks, order, counts):  # type: ignore[no-untyped-def]
+    """Write the grounds of each offer that exceed `least` into `order`, how many into `counts`; most of these."""
+    longest = 0
     for row in range(len(strengths)):
         for place in range(strengths.shape[1]):
             mine, chosen = strengths[row, place], order[row, place]
@@ -129,3 +130,5 @@ def _rank(strengths, least, ranks, order, counts):  # type: ignore[no-untyped-de
                 chosen[at] = ground
                 count += 1
             counts[row, place] = count
+            longest = max(longest, count)
+    return longest
