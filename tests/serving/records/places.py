@@ -55,6 +55,19 @@ class Place:
         )
 
 
+def killed(child: subprocess.Popen[str]) -> tuple[list[str], str]:
+    """The whole lines that a child, of which some have been read, wrote before it is killed now; and its errors.
+
+    `communicate` would read past what has been taken from the pipe and not been read yet, and begin within a line.
+    """
+    child.kill()
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with child:
+        rest, errors = child.stdout.read(), child.stderr.read()
+    return rest[: rest.rfind("\n") + 1].split(), errors
+
+
 def decision(customer_id: str | None = "C1", payload: bytes = b"{}", **fields: Any) -> Entry:
     return Entry("decision", fields.pop("entry_id", None) or new_entry_id(), customer_id, payload, **fields)
 

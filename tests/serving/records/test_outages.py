@@ -20,6 +20,7 @@ from tests.serving.records.places import (
     events_of,
     every_entry,
     find,
+    killed,
     wait_until,
 )
 
@@ -221,9 +222,8 @@ class TestQueue:
         lines = [child.stdout.readline().strip() for _ in range(50)]
         postgres.stop()
         lines += [child.stdout.readline().strip() for _ in range(300)]
-        child.kill()
-        rest, errors = child.communicate(timeout=60)
-        lines += rest[: rest.rfind("\n") + 1].split()
+        rest, errors = killed(child)
+        lines += rest
         acknowledged = {line for line in lines if line != "open" and not line.startswith("refused")}
         assert len(acknowledged) >= 300, errors
         assert waiting_files(postgresql.workspace)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.errors import BadInput, NotReady
 from serving.records import Anchor, Entry, Records, RecordsConfig, RecordsUnavailable, new_entry_id, verify
-from tests.serving.records.places import decision, event, events_of, every_entry, find
+from tests.serving.records.places import decision, event, events_of, every_entry, find, killed
 
 KINDS = st.sampled_from(["decision", "feedback", "event", "deployment"])
 CUSTOMERS = st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
@@ -268,9 +268,7 @@ class TestSeveralProcesses:
                 child = place.child("refuse", 0, 16)
                 lines = [child.stdout.readline().strip() for _ in range(100)]
                 own.append_now([decision()])
-                child.kill()
-                rest, _ = child.communicate(timeout=60)
-                whole = rest[: rest.rfind("\n") + 1].split()
+                whole, _ = killed(child)
                 acknowledged = {line for line in [*lines, *whole] if line != "open"}
                 there = {entry.entry_id for entry in every_entry(own)}
                 assert len(acknowledged) >= 99
