@@ -74,6 +74,8 @@ def run_demo(
     console.print(suggestions_table(samples))
     settings = serving.model_copy(update={"port": port or serving.port})
     console.print(_what_next(workspace, settings, recommender, samples, serve))
+    console.print("A token for it, an administrator's, for an hour:")
+    console.print(issue_demo_token(workspace, Role.ADMINISTRATOR), soft_wrap=True, markup=False, highlight=False)
     if serve:
         from .server import run_server
 
@@ -119,15 +121,13 @@ def _what_next(
     suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
     products = ",".join(list(suggested)[-2:])
     address = f"http://{settings.host}:{settings.port}"
-    token = issue_demo_token(workspace, Role.ADMINISTRATOR)
     start = "The service is on. Stop it with Ctrl-C." if serve else f"Start the service: {_command()} serve {workspace}"
     return Panel(
         f"{start}\n"
         f"  open  {address}/docs\n"
-        f"  export TOKEN={token}\n"
+        f"  TOKEN=$({_command()} token {workspace} --role administrator)\n"
         f"  curl -H \"Authorization: Bearer $TOKEN\" '{address}/v1/customers/{customer_id}/recommendations?limit=3'\n"
-        f"The token is the demonstration's, an administrator's, for an hour. An RM's:  {_command()} token {workspace} "
-        f"--role rm --rm {_some_rm(recommender)}\n"
+        f"An RM's token:  {_command()} token {workspace} --role rm --rm {_some_rm(recommender)}\n"
         f"Why not another?  {_command()} why-not {workspace} {customer_id} PRODUCT_ID\n"
         f"The policy in words:  {_command()} policy check {policy_path(workspace)}\n"
         f"A target list:  {_command()} campaign {workspace} --products {products} --size 500 --out list.csv",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer.testing
 
+from serving.access import AccessConfig, Authenticator, Role
 from serving.cli import app
 from serving.recommender import Recommender
 from tests.command import in_process, nextproduct, python
@@ -119,6 +120,10 @@ class TestWholePath:
             assert words in done.stdout
         assert f"nextproduct serve {workspace}" in done.stdout
         assert (workspace / "bank" / "tables" / "products.parquet").is_file()
+        token = done.stdout.rstrip().splitlines()[-1]
+        authenticator = Authenticator.of(workspace, AccessConfig())
+        assert authenticator.authenticate(f"Bearer {token}", None).role is Role.ADMINISTRATOR
+        authenticator.close()
         assert_evaluation(workspace / "reports" / "evaluation.json", "periods")
 
     def test_evaluate_writes_the_report(self, demo, tmp_path):
