@@ -126,7 +126,8 @@ def _what_next(
         f"{start}\n"
         f"  open  {address}/docs\n"
         f"  TOKEN=$({_command()} token {workspace} --role administrator)\n"
-        f"  curl -H \"Authorization: Bearer $TOKEN\" '{address}/v1/customers/{customer_id}/recommendations?limit=3'\n"
+        f'  curl -H "Authorization: Bearer $TOKEN" \\\n'
+        f"    '{address}/v1/customers/{customer_id}/recommendations?limit=3'\n"
         f"An RM's token:  {_command()} token {workspace} --role rm --rm {_some_rm(recommender)}\n"
         f"Why not another?  {_command()} why-not {workspace} {customer_id} PRODUCT_ID\n"
         f"The policy in words:  {_command()} policy check {policy_path(workspace)}\n"
