@@ -122,7 +122,7 @@ def check_referral(referral: StoredEntry | None, feedback: Feedback) -> dict[str
     if said is None or referral is None or referral.kind != FEEDBACK or said["feedback"]["outcome"] != Outcome.REFERRED:
         raise NotFound(f"there is no referral {feedback.referral_id!r}")
     if said["feedback"]["product_id"] != feedback.product_id:
-        raise BadInput(f"referral {feedback.referral_id} was of {said['feedback']['product_id']!r}")
+        raise BadInput(f"referral {feedback.referral_id} was of another product")
     return said
 
 

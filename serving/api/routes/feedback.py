@@ -53,7 +53,9 @@ async def feedback(
     try:
         given = Feedback(**said.model_dump() | {"day": checked_day(said.day, recommender)})
         referral = await _referral(service, given)
-        if referral is None or referral["customer_id"] != decision.customer_id or not may_conclude(principal, referral):
+        if referral is not None and referral["customer_id"] != decision.customer_id:
+            raise NotFound(f"there is no referral {given.referral_id!r}")
+        if referral is None or not may_conclude(principal, referral):
             check_decision_seen(principal, recommender, decision)
         entry_id = entry_id_of("feedback", principal, idempotency_key)
         entries = feedback_entries(

@@ -23,10 +23,10 @@ async def healthz() -> Response:
 
 @router.get("/readyz", summary="Can customers be answered?", response_model=Readiness, responses=declared(503))
 async def readyz(request: Request) -> Response:
-    """Whether there are states, champion and policy, and decisions can go on record: send no requests while not."""
+    """Whether there are states, champion and policy, and the records can be read: send no requests while not."""
     service = service_of(request)
     deployment, recommender = service.in_use.get()
-    await service.records.events_of(["readyz"])  # raises when decisions could not hear of events, nor be recorded
+    await service.records.events_of(["readyz"])  # raises when decisions could not hear of events
     versions = recommender.versions.to_dict()
     return json_response({"status": "ready", "deployment": deployment.number, "versions": versions})
 
