@@ -22,7 +22,7 @@ BLOCK_SIZE = 8_192
 """Customers computed on at a time: enough to keep NumPy busy, few enough that a block's arrays are used again from the
 process's own memory instead of being asked for anew, page by page: from states to decisions 65,536 take longer."""
 
-_CACHED = {"held", "features"}
+_CACHED = {"held", "kinds", "features"}
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,12 @@ class CustomerBlock:
         """Shape (n_customers, n_products): held at the end of `period`."""
         return (self.words & np.uint64(1)).astype(np.bool_)
 
-    @property
+    @cached_property
     def kinds(self) -> NDArray[np.int32]:
         """Shape (n_customers,): index into `KINDS`; a customer not known yet counts as retail."""
-        kinds = self.states.profile.codes[KIND][np.maximum(self.versions, 0)]
-        return np.where((self.versions < 0) | (kinds < 0), 0, kinds).astype(np.int32)
+        kinds = self.states.profile.codes[KIND].take(self.versions, mode="clip")
+        kinds[(self.versions < 0) | (kinds < 0)] = 0
+        return kinds
 
     @cached_property
     def features(self) -> NDArray[np.float32]:

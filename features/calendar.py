@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 HISTORY_BITS = 64
 """Periods that a history word remembers, the period of ``as_of`` included."""
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _MONDAY_OFFSET = 3  # 1970-01-01 was a Thursday: days since then plus 3 count from a Monday
 
 
@@ -24,6 +25,9 @@ class Frequency(StrEnum):
     QUARTER = "quarter"
 
 
+_PERIODS_PER_YEAR = {Frequency.WEEK: 52, Frequency.MONTH: 12, Frequency.QUARTER: 4}
+
+
 @dataclass(frozen=True)
 class Calendar:
     """Converts between dates and periods, in Python, in NumPy and in SQL."""
@@ -33,7 +37,7 @@ class Calendar:
     @property
     def periods_per_year(self) -> int:
         """Whole periods in a year (weeks: 52), the length of a season's cycle."""
-        return {Frequency.WEEK: 52, Frequency.MONTH: 12, Frequency.QUARTER: 4}[self.frequency]
+        return _PERIODS_PER_YEAR[self.frequency]
 
     def period_of(self, day: date) -> int:
         """The period that `day` falls in."""
@@ -57,7 +61,7 @@ class Calendar:
 
     def as_of_day(self, period: int) -> int:
         """Days from 1970-01-01 to the last day of `period`."""
-        return (self.end_of(period) - date(1970, 1, 1)).days
+        return self.start_of(period + 1).toordinal() - 1 - _EPOCH
 
     def periods_of(self, days: ArrayLike) -> NDArray[np.int64]:
         """The period of each date in `days` (datetime64[D], same shape)."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .contracts import KIND, KINDS
+from .contracts import KIND
 
 if TYPE_CHECKING:
+    from .catalogue import Catalogue
     from .states import CustomerStates
+
+
+def sold_on(catalogue: Catalogue, day: date) -> NDArray[np.bool_]:
+    """Shape (len(KINDS) + 1, n_products): on sale on `day` to customers of each kind; the last: to any kind."""
+    return np.vstack([catalogue.for_kind(), np.ones((1, len(catalogue)), dtype=np.bool_)]) & catalogue.on_sale(day)
 
 
 def candidates_of(
@@ -20,7 +28,17 @@ def candidates_of(
 
     A customer of unknown kind, one whom the bank did not know yet, may acquire what is sold to any kind.
     """
-    on_sale = states.catalogue.on_sale(states.calendar.end_of(period))
-    sold_to = np.vstack([states.catalogue.for_kind(), np.ones((1, len(on_sale)), dtype=np.bool_)]) & on_sale
-    kind = np.where(versions < 0, len(KINDS), states.profile.codes[KIND][np.maximum(versions, 0)])
-    return ((words & np.uint64(1)) == 0) & sold_to[np.where(kind < 0, len(KINDS), kind)]
+    candidates = np.empty(words.shape, dtype=np.bool_)
+    _find_candidates(words, versions, states.profile.codes[KIND], states.sold_to[states.age_of(period)], candidates)
+    return candidates
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_candidates(words, versions, kinds, on_sale, candidates):  # type: ignore[no-untyped-def]
+    any_kind = len(on_sale) - 1
+    for row in range(len(words)):
+        kind = any_kind
+        if versions[row] >= 0 and kinds[versions[row]] >= 0:
+            kind = np.int64(kinds[versions[row]])
+        for product in range(words.shape[1]):
+            candidates[row, product] = on_sale[kind, product] and (words[row, product] & np.uint64(1)) == 0

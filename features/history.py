@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .arrays import load_arrays, save_arrays
 from .calendar import HISTORY_BITS
+from .chunks import CHUNK, FEW
 from .errors import BadInput
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -86,18 +87,11 @@ class HoldingsHistory:
         Bits older than memory repeat its oldest one.
         """
         dense = np.zeros((len(positions), self.n_products), dtype=np.uint64)
-        _dense_words(
-            positions,
-            self.indptr,
-            self.products,
-            self.words,
-            self.late_pairs,
-            self.late_periods,
-            self.late_words,
-            period,
-            self.as_of_period - period,
-            dense,
-        )
+        arguments = (positions, self.indptr, *self._pairs(), period, self.as_of_period - period, dense)
+        if len(positions) < FEW:
+            _dense_words(0, len(positions), *arguments)
+        else:
+            _dense_words_of_many(*arguments)
         return dense
 
     def opened_within(self, positions: NDArray[np.int64], period: int, horizon: int) -> NDArray[np.bool_]:
@@ -243,12 +237,12 @@ def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of
     )
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def _dense_words(  # type: ignore[no-untyped-def]
-    positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
+    start, stop, positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
 ):
     shift = np.int64(age)
-    for row in numba.prange(len(positions)):
+    for row in range(start, stop):
         begin = indptr[positions[row]]
         end = indptr[positions[row] + 1]
         for pair in range(begin, end):
@@ -259,6 +253,18 @@ def _dense_words(  # type: ignore[no-untyped-def]
             if late_periods[late] <= period:
                 dense[row, products[late_pairs[late]]] |= np.uint64(np.int64(late_words[late]) >> shift)
             late += 1
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _dense_words_of_many(  # type: ignore[no-untyped-def]
+    positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
+):
+    n = len(positions)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _dense_words(
+            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, products, words, late_pairs,
+            late_periods, late_words, period, age, dense,
+        )  # fmt: skip
 
 
 @numba.njit(cache=True, parallel=True)

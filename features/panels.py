@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import load_arrays, save_arrays
+from .chunks import CHUNK, FEW
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,12 @@ class Panel:
         -------
         float32, shape (len(positions), n_groups, n); NaN where no key of the group has a value in that period
         """
-        out = np.full((len(positions), n_groups, len(ages)), np.nan, dtype=np.float32)
-        if len(self.values):
-            _sum_groups(positions, self.indptr, self.keys, self.values, ages, groups, out)
+        out = np.empty((len(positions), n_groups, len(ages)), dtype=np.float32)
+        arguments = (positions, self.indptr, self.keys, self.values, ages, groups, out)
+        if len(positions) < FEW:
+            _sum_groups(0, len(positions), *arguments)
+        else:
+            _sum_groups_of_many(*arguments)
         return out
 
     def save(self, folder: Path) -> None:
@@ -104,9 +108,10 @@ def _pack(customers, keys, ages, values, n_customers, depth):  # type: ignore[no
     return indptr, series_keys, series
 
 
-@numba.njit(cache=True, parallel=True)
-def _sum_groups(positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
-    for row in numba.prange(len(positions)):
+@numba.njit(cache=True, nogil=True)
+def _sum_groups(start, stop, positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
+    for row in range(start, stop):
+        out[row] = np.nan
         for series in range(indptr[positions[row]], indptr[positions[row] + 1]):
             group = groups[keys[series]]
             if group < 0:
@@ -121,3 +126,10 @@ def _sum_groups(positions, indptr, keys, values, ages, groups, out):  # type: ig
                     out[row, group, step] = value
                 else:
                     out[row, group, step] += value
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _sum_groups_of_many(positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
+    n = len(positions)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _sum_groups(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, keys, values, ages, groups, out)

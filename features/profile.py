@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import mapped
+from .chunks import CHUNK, FEW
 from .contracts import ONBOARDED_ON
 from .errors import NotFound
 
@@ -43,7 +44,13 @@ class Profile:
 
     def versions_at(self, positions: NDArray[np.int64], period: int) -> NDArray[np.int64]:
         """Shape (len(positions),): the version known at the end of `period`; -1: the customer was not known yet."""
-        return _versions(positions, self.indptr, self.valid_from, period)
+        versions = np.empty(len(positions), dtype=np.int64)
+        arguments = (positions, self.indptr, self.valid_from, period, versions)
+        if len(positions) < FEW:
+            _find_versions(0, len(positions), *arguments)
+        else:
+            _find_versions_of_many(*arguments)
+        return versions
 
     def are_known_at(self, positions: NDArray[np.int64], period: int, as_of_day: int) -> NDArray[np.bool_]:
         """Shape (len(positions),): known to the bank at the end of `period`, whose last day is `as_of_day`."""
@@ -94,13 +101,18 @@ class Profile:
 _ROLES = ("numbers", "codes", "days")
 
 
-@numba.njit(cache=True, parallel=True)
-def _versions(positions, indptr, valid_from, period):  # type: ignore[no-untyped-def]
-    versions = np.empty(len(positions), dtype=np.int64)
-    for row in numba.prange(len(positions)):
+@numba.njit(cache=True, nogil=True)
+def _find_versions(start, stop, positions, indptr, valid_from, period, versions):  # type: ignore[no-untyped-def]
+    for row in range(start, stop):
         version = indptr[positions[row] + 1] - 1
         first = indptr[positions[row]]
         while version >= first and valid_from[version] > period:
             version -= 1
         versions[row] = version if version >= first else -1
-    return versions
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _find_versions_of_many(positions, indptr, valid_from, period, versions):  # type: ignore[no-untyped-def]
+    n = len(positions)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _find_versions(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, valid_from, period, versions)

@@ -15,6 +15,7 @@ from .profile import MISSING_CODE, MISSING_DAY, Profile
 DAYS_PER_YEAR = 365.2425
 RETAIL_AGE_BANDS = (25.0, 35.0, 45.0, 55.0, 65.0)
 CORPORATE_AGE_BANDS = (3.0, 10.0, 20.0)
+_CORPORATE = KINDS.index("corporate")
 _BANDS = max(len(RETAIL_AGE_BANDS), len(CORPORATE_AGE_BANDS)) + 2  # one more for unknown
 
 SHRINKAGE = 200.0
@@ -31,8 +32,9 @@ def segment_count(profile: Profile) -> int:
 
 def ages_in_years(born: NDArray[np.int32], as_of_day: int) -> NDArray[np.float32]:
     """Years from `born` (days since 1970, `MISSING_DAY`: NaN) to `as_of_day`."""
-    years = (as_of_day - born.astype(np.float64)) / DAYS_PER_YEAR
-    return np.where(born == MISSING_DAY, np.nan, years).astype(np.float32)
+    years = np.empty(len(born), dtype=np.float32)
+    _find_ages(born, as_of_day, years)
+    return years
 
 
 def segments_of(profile: Profile, versions: NDArray[np.int64], as_of_day: int) -> NDArray[np.int32]:
@@ -40,17 +42,13 @@ def segments_of(profile: Profile, versions: NDArray[np.int64], as_of_day: int) -
 
     Of a customer not known yet (-1) nothing is known: retail, no tier, no age.
     """
-    known, rows = versions >= 0, np.maximum(versions, 0)
-    kind = np.where(known, np.maximum(profile.codes[KIND][rows], 0), 0)
-    n_tiers = len(profile.vocabularies[TIER])
-    has_tier = known & (profile.codes[TIER][rows] != MISSING_CODE)
-    tier = np.where(has_tier, profile.codes[TIER][rows], n_tiers)
-    band: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
-    for code, (column, bands) in enumerate(((BIRTH_DATE, RETAIL_AGE_BANDS), (FOUNDED_ON, CORPORATE_AGE_BANDS))):
-        years = ages_in_years(np.where(known, profile.days[column][rows], MISSING_DAY), as_of_day)
-        mine = np.where(np.isnan(years), _BANDS - 1, np.searchsorted(bands, years, side="right"))
-        band = np.where(kind == code, mine, band).astype(np.int32)
-    return ((kind * (n_tiers + 1) + tier) * _BANDS + band).astype(np.int32)
+    codes, days = profile.codes, profile.days
+    segments = np.empty(len(versions), dtype=np.int32)
+    _find_segments(
+        versions, codes[KIND], codes[TIER], days[BIRTH_DATE], days[FOUNDED_ON], len(profile.vocabularies[TIER]),
+        as_of_day, segments,
+    )  # fmt: skip
+    return segments
 
 
 def retiered(segments: NDArray[np.int32], tiers: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int32]:
@@ -95,6 +93,46 @@ def adoption_by_segment(
                 overall = counts[own].sum(axis=0) / max(sizes[own].sum(), 1.0)
                 out[age, own] = (counts[own] + SHRINKAGE * overall) / (sizes[own, None] + SHRINKAGE)
     return holding_share, acquisition_rate
+
+
+@numba.njit(cache=True, nogil=True)
+def age_in_years(born, as_of_day):  # type: ignore[no-untyped-def]
+    """One of `ages_in_years`, for other kernels."""
+    if born == MISSING_DAY:
+        return np.float32(np.nan)
+    return np.float32((as_of_day - np.float64(born)) / DAYS_PER_YEAR)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_ages(born, as_of_day, years):  # type: ignore[no-untyped-def]
+    for row in range(len(born)):
+        years[row] = age_in_years(born[row], as_of_day)
+
+
+@numba.njit(cache=True, nogil=True)
+def _band_of(age, bands):  # type: ignore[no-untyped-def]
+    if np.isnan(age):
+        return _BANDS - 1
+    band = 0
+    for begin in bands:
+        band += age >= begin
+    return band
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_segments(versions, kinds, tiers, born, founded, n_tiers, as_of_day, segments):  # type: ignore[no-untyped-def]
+    for row in range(len(versions)):
+        version = versions[row]
+        kind, tier, band = 0, n_tiers, _BANDS - 1
+        if version >= 0:
+            kind = max(kinds[version], 0)
+            if tiers[version] != MISSING_CODE:
+                tier = tiers[version]
+            if kind == _CORPORATE:
+                band = _band_of(age_in_years(founded[version], as_of_day), CORPORATE_AGE_BANDS)
+            else:
+                band = _band_of(age_in_years(born[version], as_of_day), RETAIL_AGE_BANDS)
+        segments[row] = (kind * (n_tiers + 1) + tier) * _BANDS + band
 
 
 @numba.njit(cache=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .arrays import mapped
 from .block import BLOCK_SIZE, CustomerBlock
 from .calendar import Calendar, Frequency
-from .candidates import candidates_of
+from .candidates import candidates_of, sold_on
 from .catalogue import Catalogue
 from .errors import BadInput, NotFound, NotReady
 from .events import EventLog
@@ -130,6 +130,12 @@ class CustomerStates:
         """The features that these states give."""
         return FeatureSet(self)
 
+    @cached_property
+    def sold_to(self) -> NDArray[np.bool_]:
+        """Shape (depth, len(KINDS) + 1, n_products): `sold_on` the last day of each period remembered."""
+        newest, ages = self.as_of_period, range(self.manifest.depth)
+        return np.array([sold_on(self.catalogue, self.calendar.end_of(newest - age)) for age in ages])
+
     def position_of(self, customer_id: str) -> int:
         """The row of a customer.
 
@@ -137,12 +143,27 @@ class CustomerStates:
         ------
         NotFound : when there is none of that id
         """
-        key = np.bytes_(customer_id.encode(errors="replace"))
-        position = int(np.searchsorted(self.customer_ids, key))
-        # NumPy drops zero bytes at the end: "R1" and "R1\0" must not be one customer with two names
-        if position == self.n_customers or self.customer_id(position) != customer_id:
-            raise self.unknown(customer_id)
-        return position
+        return int(self.positions_of((customer_id,))[0])
+
+    def positions_of(self, customer_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Shape (len(customer_ids),): the rows of some customers.
+
+        Raises
+        ------
+        NotFound : when there is none of one of the ids
+        """
+        if customer_ids and not self.n_customers:
+            raise self.unknown(customer_ids[0])
+        # of the width of the ids here: NumPy would widen all of them to that of a longer one
+        keys = np.array([each.encode(errors="replace") for each in customer_ids], dtype=self.customer_ids.dtype)
+        positions = self.customer_ids.searchsorted(keys)
+        # a key does not say all: what is too long was cut off, and zero bytes at the end mean nothing to NumPy
+        for customer_id, found in zip(
+            customer_ids, self.customer_ids.take(positions, mode="clip").tolist(), strict=True
+        ):
+            if found.decode() != customer_id:
+                raise self.unknown(customer_id)
+        return positions
 
     def unknown(self, customer_id: str) -> NotFound:
         """What is said of a customer who is not here."""
@@ -151,6 +172,10 @@ class CustomerStates:
     def customer_id(self, position: int) -> str:
         """The id of a row."""
         return bytes(self.customer_ids[position]).decode()
+
+    def ids_of(self, positions: NDArray[np.int64]) -> list[str]:
+        """The ids of some rows."""
+        return [customer_id.decode() for customer_id in self.customer_ids.take(positions).tolist()]
 
     def age_of(self, period: int) -> int:
         """Periods between `period` and the newest one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from features import CustomerBlock
 
@@ -10,8 +10,7 @@ from .decisions import Context, Decisions
 from .recommendation import Recommendation
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is asked for one customer.
 
     Attributes
@@ -31,8 +30,7 @@ class Question:
     with_reasons: bool = True
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What is answered.
 
     Attributes

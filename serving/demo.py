@@ -147,7 +147,7 @@ def _sample_ids(recommender: Recommender) -> list[str]:
     states = recommender.states
     known = states.known_at(states.as_of_period)
     spread = np.unique(np.linspace(0, len(known) - 1, SAMPLES).astype(np.int64))
-    return [states.customer_id(position) for position in known[spread]]
+    return states.ids_of(known[spread])
 
 
 def _command(name: str = "nextproduct") -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from features import CustomerBlock
 
@@ -39,8 +40,7 @@ class Versions:
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """One product for one customer.
 
     Attributes
@@ -65,8 +65,7 @@ class Suggestion:
     reasons: tuple[SpokenReason, ...]
 
 
-@dataclass(frozen=True)
-class ServiceAction:
+class ServiceAction(NamedTuple):
     """Something owed to the customer, before any offer."""
 
     action: str
@@ -105,11 +104,21 @@ class Recommendation:
             "service_actions": [
                 {"action": action.action, "text": _text(action, language)} for action in self.service_actions
             ],
-            "triggers": list(self.triggers),
+            "triggers": self.triggers,
             "recommendations": [
-                {name: value for name, value in vars(suggestion).items() if name not in ("steps", "reasons")}
-                | {
-                    "steps": list(suggestion.steps),
+                {
+                    "rank": suggestion.rank,
+                    "product_id": suggestion.product_id,
+                    "name": suggestion.name,
+                    "name_zh": suggestion.name_zh,
+                    "family": suggestion.family,
+                    "propensity": suggestion.propensity,
+                    "value": suggestion.value,
+                    "context": suggestion.context,
+                    "lever": suggestion.lever,
+                    "priority": suggestion.priority,
+                    "client_asked": suggestion.client_asked,
+                    "steps": suggestion.steps,
                     "reasons": [
                         {"kind": r.kind, "topic": r.topic, "strength": r.strength, "text": _text(r, language)}
                         for r in suggestion.reasons
@@ -121,54 +130,77 @@ class Recommendation:
         }
 
 
-def recommendation_of(
+def recommendations_of(
     block: CustomerBlock, decisions: Decisions, policy: CompiledPolicy, context: Context, versions: Versions,
-    reasons: Sequence[tuple[SpokenReason, ...]], row: int = 0,
-) -> Recommendation:  # fmt: skip
-    """What was decided for customer `row` of `block`, with the reasons of each offer, or none at all."""
-    catalogue = block.states.catalogue.products
-    personal = bool(decisions.personalised[row])
+    reasons: Sequence[Sequence[tuple[SpokenReason, ...]]] | None = None,
+) -> list[Recommendation]:  # fmt: skip
+    """What was decided for each customer of `block`.
 
-    def factor(values: Any, place: int) -> float | None:
-        return float(values[row, place]) if personal else None
-
-    offered = [(place, int(product)) for place, product in enumerate(decisions.products[row]) if product >= 0]
-    suggestions = tuple(
-        Suggestion(
-            rank=place + 1,
-            product_id=catalogue[product].product_id,
-            name=catalogue[product].name,
-            name_zh=catalogue[product].name_zh,
-            family=catalogue[product].family,
-            propensity=factor(decisions.propensities, place),
-            value=factor(decisions.values, place),
-            context=factor(decisions.contexts, place),
-            lever=factor(decisions.levers, place),
-            priority=float(decisions.priorities[row, place]),
-            client_asked=catalogue[product].product_id in context.asked,
-            steps=_steps(policy, int(decisions.steps[row, place])),
-            reasons=reasons[place] if reasons else (),
+    Parameters
+    ----------
+    reasons : of each customer and offer; None: offers come without
+    """
+    products, service_actions = block.states.catalogue.products, policy.policy.service_actions
+    asked, day = frozenset(context.asked), context.day.isoformat()
+    # numbers are read value by value from here on, and Python's own are several times as fast
+    customers = zip(
+        block.states.ids_of(block.positions),
+        decisions.personalised.tolist(),
+        decisions.service_actions.tolist(),
+        decisions.triggers.tolist(),
+        *(
+            values.tolist()
+            for values in (
+                decisions.products, decisions.propensities, decisions.values, decisions.contexts, decisions.levers,
+                decisions.priorities, decisions.steps,
+            )
+        ),
+        strict=True,
+    )  # fmt: skip
+    found = []
+    for row, (customer_id, personal, actions, triggers, *offers) in enumerate(customers):
+        suggestions = []
+        for place, (product, propensity, value, weight, lever, priority, steps) in enumerate(zip(*offers, strict=True)):
+            if product < 0:
+                break
+            offered = products[product]
+            suggestions.append(
+                Suggestion(
+                    rank=place + 1,
+                    product_id=offered.product_id,
+                    name=offered.name,
+                    name_zh=offered.name_zh,
+                    family=offered.family,
+                    propensity=propensity if personal else None,
+                    value=value if personal else None,
+                    context=weight if personal else None,
+                    lever=lever if personal else None,
+                    priority=priority,
+                    client_asked=offered.product_id in asked,
+                    steps=_steps(policy, steps) if steps else (),
+                    reasons=reasons[row][place] if reasons else (),
+                )
+            )
+        found.append(
+            Recommendation(
+                customer_id=customer_id,
+                channel=context.channel,
+                day=day,
+                personalised=personal,
+                service_actions=tuple(
+                    ServiceAction(action.action, action.text, action.text_zh)
+                    for number, action in enumerate(service_actions)
+                    if actions >> number & 1
+                )
+                if actions
+                else (),
+                # what makes the time right is read off the customer's own accounts
+                triggers=_triggers(triggers) if personal else (),
+                suggestions=tuple(suggestions),
+                versions=versions,
+            )
         )
-        for place, product in offered
-    )
-    actions = policy.policy.service_actions
-    return Recommendation(
-        customer_id=block.states.customer_id(int(block.positions[row])),
-        channel=context.channel,
-        day=context.day.isoformat(),
-        personalised=personal,
-        service_actions=tuple(
-            ServiceAction(action.action, action.text, action.text_zh)
-            for number, action in enumerate(actions)
-            if decisions.service_actions[row] >> number & 1
-        ),
-        # what makes the time right is read off the customer's own accounts
-        triggers=tuple(
-            name for number, name in enumerate(TRIGGERS) if personal and decisions.triggers[row] >> number & 1
-        ),
-        suggestions=suggestions,
-        versions=versions,
-    )
+    return found
 
 
 def _steps(policy: CompiledPolicy, bits: int) -> tuple[str, ...]:
@@ -179,6 +211,11 @@ def _steps(policy: CompiledPolicy, bits: int) -> tuple[str, ...]:
     if bits & ELDERLY_STEP and pack.elderly:
         steps.append(pack.elderly.step)
     return tuple(steps)
+
+
+@lru_cache(4096)
+def _triggers(bits: int) -> tuple[str, ...]:
+    return tuple(name for number, name in enumerate(TRIGGERS) if bits >> number & 1)
 
 
 def _text(spoken: SpokenReason | ServiceAction, language: Language) -> str:

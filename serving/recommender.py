@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from .decisions.policy.check import check_policy
 from .decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from .decisions.reasons.spoken import reasons_for_block
 from .decisions.why_not import WhyNot, why_not
-from .recommendation import Recommendation, Versions, recommendation_of
+from .recommendation import Recommendation, Versions, recommendations_of
 from .simulation.simulation import Score
 
 
@@ -112,7 +113,12 @@ class Recommender:
         return answer.recommendation
 
     def answer(
-        self, questions: Sequence[Question], *, fresh: FreshEvents | None = None, day: date | None = None
+        self,
+        questions: Sequence[Question],
+        *,
+        positions: NDArray[np.int64] | None = None,
+        fresh: FreshEvents | None = None,
+        day: date | None = None,
     ) -> list[Answer]:
         """Answers to `questions`, decided together where channel, limit and what else is asked are the same.
 
@@ -120,6 +126,7 @@ class Recommender:
 
         Parameters
         ----------
+        positions : the customers' rows of the states, where they have been looked up
         fresh : what happened since the states were built; by default `self.fresh`
         day : of the decisions; by default that on which one is made now
 
@@ -128,14 +135,18 @@ class Recommender:
         NotFound : when the states have no such customer, the catalogue no such product or family, or the policy no such
             channel
         """
+        if positions is None:
+            positions = self.states.positions_of([question.customer_id for question in questions])
         fresh = self.fresh if fresh is None else fresh
         day = day or self._compiled.decision_day(fresh)
-        alike: dict[Question, list[int]] = {}
-        for place, question in enumerate(questions):
-            alike.setdefault(replace(question, customer_id=""), []).append(place)
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for place, (_, *asked) in enumerate(questions):
+            alike.setdefault(tuple(asked), []).append(place)
+        if len(alike) == 1:
+            return self._answer_alike(questions, positions, fresh, day)
         answers: dict[int, Answer] = {}
         for places in alike.values():
-            together = self._answer_alike([questions[place] for place in places], fresh, day)
+            together = self._answer_alike([questions[place] for place in places], positions[places], fresh, day)
             answers.update(zip(places, together, strict=True))
         return [answers[place] for place in range(len(questions))]
 
@@ -151,9 +162,10 @@ class Recommender:
         self._compiled.asked(context)
         self._of_families(question.families)
 
-    def _answer_alike(self, questions: Sequence[Question], fresh: FreshEvents, day: date) -> Iterator[Answer]:
+    def _answer_alike(
+        self, questions: Sequence[Question], positions: NDArray[np.int64], fresh: FreshEvents, day: date
+    ) -> list[Answer]:
         policy, question = self._compiled, questions[0]
-        positions = np.array([self.states.position_of(each.customer_id) for each in questions], dtype=np.int64)
         context = Context(question.channel or policy.policy.default_channel, day, question.asked)
         block = unseen(self._block_at(positions, fresh, day), self._hidden)  # what explains is what was scored
         decisions = self._decide(
@@ -162,10 +174,11 @@ class Recommender:
         reasons = (
             reasons_for_block(self.bundle, block, decisions, policy, context=context) if question.with_reasons else None
         )
-        for row, each in enumerate(questions):
-            said = reasons[row] if reasons else ()
-            recommendation = recommendation_of(block, decisions, policy, context, self.versions, said, row)
-            yield Answer(each, recommendation, context, block, decisions, row)
+        found = recommendations_of(block, decisions, policy, context, self.versions, reasons)
+        return [
+            Answer(each, recommendation, context, block, decisions, row)
+            for row, (each, recommendation) in enumerate(zip(questions, found, strict=True))
+        ]
 
     def why_not(
         self, customer_id: str, product_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
@@ -178,7 +191,7 @@ class Recommender:
         """
         context = self.context(channel, asked)
         product = self.states.catalogue.position_of(product_id)
-        position = np.array([self.states.position_of(customer_id)], dtype=np.int64)
+        position = self.states.positions_of([customer_id])
         block = self._block_at(position, self.fresh, context.day)
         return why_not(self.decide(block, context, limit=limit), block, self._compiled, context, 0, product)
 

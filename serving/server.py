@@ -41,6 +41,7 @@ SWITCH_SECONDS = 0.0005
 """For which one thread may keep the others from Python; ten times less than usual, as a deployment is opened in a
 thread beside the one that answers."""
 
+_GARBAGE = 20_000  # objects, such as a second's requests make, before those in circles are looked for
 _HUNG = 30  # seconds after which a worker that does not answer its supervisor is replaced
 
 
@@ -176,6 +177,7 @@ class _Worker:
             if message["type"] == "lifespan.startup.complete":
                 has_started = True
                 gc.freeze()  # to go through models and code again would take tenths of a second of everybody's time
+                gc.set_threshold(_GARBAGE)
                 gc.enable()
             await send(message)
 

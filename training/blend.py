@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from features import CustomerBlock
-from features.errors import NotReady
+from features.errors import BadInput, NotReady
 
-from .calibration import EDGE, ProductCalibration
+from .calibration import EDGE, ProductCalibration, Scale, expit, logit, scaled
 
 BLEND = "blend"
 
@@ -29,6 +29,8 @@ _WEIGHTS, _CALIBRATION = "weights.json", "calibration.npz"
 _CERTAIN = np.float32(1 - 1e-6)
 _PRUNED = 0.02  # a weight too small to change an order: its model need not be computed
 _RIDGE = 1.0  # models agree, so the likelihood hardly tells their weights apart
+_FEW = 64  # customers: below this, waking the threads costs more than the arithmetic
+_CHUNK = 256  # customers that a thread takes at a time
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,6 @@ class Blend:
     weights: Mapping[str, float]
     calibration: ProductCalibration
 
-    def propensities(self, parts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Calibrated probability of acquisition; each depends, to the last bit, on its own customer and product only.
-
-        Parameters
-        ----------
-        parts : model -> its calibrated probabilities, float32, shape (n_customers, n_products)
-        """
-        return self.calibration.apply(pooled(parts, self.weights))
-
     def save(self, folder: Path) -> None:
         """Write into `folder`."""
         (folder / _WEIGHTS).write_text(json.dumps(dict(self.weights), indent=1), encoding="utf-8")
@@ -63,6 +56,68 @@ class Blend:
         """Read what `save` wrote."""
         weights = json.loads((folder / _WEIGHTS).read_text(encoding="utf-8"))
         return cls(weights, ProductCalibration.load(folder / _CALIBRATION))
+
+
+@dataclass(frozen=True)
+class CalibratedBlend:
+    """A blend with the calibrations of its models, ready to make propensities of scores in one pass.
+
+    Attributes
+    ----------
+    weights : float64, shape (n_models,); in the order of the blend's
+    logarithmic : bool, shape (n_models + 1,); calibrations that read log-odds; the last one here and below is that of
+        what is pooled
+    centres, spreads : float64, same shape
+    intercepts, slopes : float64, shape (n_models + 1, n_products)
+    """
+
+    weights: NDArray[np.float64]
+    logarithmic: NDArray[np.bool_]
+    centres: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, blend: Blend, calibrations: Mapping[str, ProductCalibration]) -> CalibratedBlend:
+        """`calibrations` : of the models, by name."""
+        every = [*(calibrations[name] for name in blend.weights), blend.calibration]
+        return cls(
+            np.array(list(blend.weights.values())),
+            np.array([calibration.scale is Scale.LOG_ODDS for calibration in every]),
+            np.array([calibration.centre for calibration in every]),
+            np.array([calibration.spread for calibration in every]),
+            np.stack([calibration.intercepts for calibration in every]),
+            np.stack([calibration.slopes for calibration in every]),
+        )
+
+    def propensities(self, scores: NDArray[np.float32], candidates: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Calibrated probability of acquisition; 0 for what is no candidate.
+
+        To the last bit what the calibrations, `pooled` and the blend's calibration say one after the other, and each
+        value its own customer's and product's only.
+
+        Parameters
+        ----------
+        scores : float32, shape (n_models, n_customers, n_products); of the models in the order of the blend's
+        candidates : bool, shape (n_customers, n_products)
+
+        Raises
+        ------
+        BadInput : when the products are not those of the fit
+        """
+        if scores.shape != (len(self.weights), *candidates.shape) or candidates.shape[1] != self.slopes.shape[1]:
+            raise BadInput(f"scores {scores.shape} cannot be blended for {self.slopes.shape[1]} products: train again")
+        n, found = len(candidates), np.empty(candidates.shape, dtype=np.float32)
+        arguments = (
+            scores, candidates, self.weights, self.logarithmic, self.centres, self.spreads, self.intercepts,
+            self.slopes, found,
+        )  # fmt: skip
+        if n < _FEW:
+            _blend_rows(0, n, *arguments)
+        else:
+            _blend_many(*arguments)
+        return found
 
 
 def pooled(parts: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float]) -> NDArray[np.float32]:
@@ -173,11 +228,53 @@ def _pool(propensities, weights):  # type: ignore[no-untyped-def]
         for product in range(n_products):
             log_odds = 0.0
             for model in range(n_models):
-                p = min(max(np.float64(propensities[row, product, model]), EDGE), 1.0 - EDGE)
-                log_odds += weights[model] * (np.log(p) - np.log1p(-p))
-            if log_odds < 0:  # never the exponential of a large number
-                raised = np.exp(log_odds)
-                out[row, product] = raised / (1.0 + raised)
-            else:
-                out[row, product] = 1.0 / (1.0 + np.exp(-log_odds))
+                log_odds += weights[model] * logit(np.float64(propensities[row, product, model]), EDGE)
+            out[row, product] = expit(log_odds)
     return out
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _calibrate(p, places, logarithmic, centre, spread, intercepts, slopes, x):  # type: ignore[no-untyped-def]
+    """Make probabilities of the scores in `p`, those of the products at `places`; `x` is to work with."""
+    for i in range(len(places)):
+        x[i] = scaled(p[i], logarithmic, centre, spread)
+    for i in range(len(places)):
+        p[i] = expit(intercepts[places[i]] + slopes[places[i]] * x[i])
+
+
+@njit(cache=True, nogil=True)
+def _blend_rows(start, stop, scores, candidates, weights, logarithmic, centres, spreads, intercepts, slopes, out):  # type: ignore[no-untyped-def]
+    """Each step for all products of a row before the next: a processor has several logarithms under way at a time."""
+    n_models, n_products = len(weights), candidates.shape[1]
+    places = np.empty(n_products, np.int64)
+    p, log_odds, x = np.empty(n_products, np.float32), np.empty(n_products), np.empty(n_products)
+    for row in range(start, stop):
+        n = 0
+        for product in range(n_products):
+            out[row, product], log_odds[product] = 0, 0
+            if candidates[row, product]:
+                places[n] = product
+                n += 1
+        here = places[:n]
+        for m in range(n_models):
+            for i in range(n):
+                p[i] = scores[m, row, here[i]]
+            _calibrate(p, here, logarithmic[m], centres[m], spreads[m], intercepts[m], slopes[m], x)
+            for i in range(n):
+                log_odds[i] += weights[m] * logit(np.float64(p[i]), EDGE)
+        for i in range(n):
+            p[i] = expit(log_odds[i])
+        m = n_models
+        _calibrate(p, here, logarithmic[m], centres[m], spreads[m], intercepts[m], slopes[m], x)
+        for i in range(n):
+            out[row, here[i]] = p[i]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _blend_many(scores, candidates, weights, logarithmic, centres, spreads, intercepts, slopes, out):  # type: ignore[no-untyped-def]
+    n = len(candidates)
+    for chunk in prange((n + _CHUNK - 1) // _CHUNK):
+        _blend_rows(
+            chunk * _CHUNK, min(n, chunk * _CHUNK + _CHUNK), scores, candidates, weights, logarithmic, centres, spreads,
+            intercepts, slopes, out,
+        )  # fmt: skip

@@ -7,17 +7,18 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from features import Catalogue, CustomerBlock, CustomerStates
 from features.errors import BadInput, NotFound
 
 from .alignment import Layout
-from .blend import BLEND, Blend, conditioned, given_buyable
+from .blend import BLEND, Blend, CalibratedBlend, conditioned, given_buyable
 from .calibration import ProductCalibration, Scale, log_odds_of, probabilities_of
 from .contributions import Contributions, Terms
 from .fallback import ENOUGH, Fallback
@@ -29,7 +30,6 @@ FORMAT = 3
 MANIFEST = "manifest.json"
 UPLIFT = "uplift"
 
-_RULES_KEPT = 1 << 14
 _NEXT_TO_NOTHING = 1e-15  # a propensity that serves is further from 0 and 1
 
 
@@ -107,11 +107,15 @@ class Bundle:
         """
         name = self._name(model)
         aligned = self._align(block)
-        restored = self.layout.restore(self._calibrated(name, aligned), block)
-        mixed = self.fallback.mix(restored, block.states.catalogue, aligned.segments)
+        found = calibrated = self._calibrated(name, aligned)
+        if aligned is not block:
+            found = self.layout.restore(found, block)
+        found = self.fallback.mix(found, block.states.catalogue, aligned.segments)
         if name == BLEND:
-            mixed = given_buyable(mixed, block)
-        return np.where(block.candidates, mixed, np.float32(0))
+            found = given_buyable(found, block)
+            if found is calibrated:  # of what is no candidate, 0 already
+                return found
+        return np.where(block.candidates, found, np.float32(0))
 
     def effects(self, block: CustomerBlock) -> NDArray[np.float32] | None:
         """What a contact changes.
@@ -156,54 +160,60 @@ class Bundle:
         BadInput : when `products` are not positions of products, a row for each customer
         """
         name = self._name(model)
-        _check_positions(products, block)
-        rows = np.arange(block.n_customers)[:, None]
-        view = self._view_of(block.states.catalogue)
-        asked = np.where((products >= 0) & block.candidates[rows, products], products, -1).astype(np.int64)
-        there = asked >= 0
-        aligned = self._align(block)
-        terms = self._explained(name, aligned, view.places[asked])
+        view, aligned = self._view_of(block.states.catalogue), self._align(block)
+        asked = view.asked(products, block)
+        terms = self._explained(name, aligned, asked.places)
+        if asked.some_unknown:
+            terms = terms.only(view.acquisitions[asked.products] > 0)
         found = terms.summed_up(len(self.layout.features))
         if aligned is not block:
             found = found.laid_out(self.layout.features, block.states.feature_set.names)
-        acquisitions = view.acquisitions[asked]
-        found = found.only(acquisitions > 0)
-        if (hardly_known := there & (acquisitions < ENOUGH)).any():
-            said = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
-            said[np.nonzero(hardly_known)[0], asked[hardly_known]] = probabilities_of(found.log_odds[hardly_known])
-            mixed = self.fallback.mix(said, block.states.catalogue, aligned.segments)[rows, asked]
-            found = found.moved(
-                "fallback", np.where(hardly_known, log_odds_of(mixed, _NEXT_TO_NOTHING), found.log_odds)
-            )
+        if asked.some_hardly_known:
+            found = self._mixed(found, block, aligned.segments, asked.products)
         if name == BLEND and block.availability is not None:
-            bought = conditioned(probabilities_of(found.log_odds), block.availability[rows, asked])
-            found = found.moved("alternatives", np.where(there, log_odds_of(bought, _NEXT_TO_NOTHING), 0.0))
+            rows = np.arange(block.n_customers)[:, None]
+            bought = conditioned(probabilities_of(found.log_odds), block.availability[rows, asked.products])
+            log_odds = np.where(asked.products >= 0, log_odds_of(bought, _NEXT_TO_NOTHING), 0.0)
+            found = found.moved("alternatives", log_odds)
         return found
+
+    def _mixed(
+        self,
+        found: Contributions,
+        block: CustomerBlock,
+        segments: NDArray[np.int32],
+        products: NDArray[np.int64],
+    ) -> Contributions:
+        """`found` once products like those that do not stand on their own are mixed in."""
+        acquisitions = self._view_of(block.states.catalogue).acquisitions[products]
+        hardly_known = (products >= 0) & (acquisitions < ENOUGH)
+        said = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
+        said[np.nonzero(hardly_known)[0], products[hardly_known]] = probabilities_of(found.log_odds[hardly_known])
+        mixed = self.fallback.mix(said, block.states.catalogue, segments)[np.arange(len(products))[:, None], products]
+        return found.moved("fallback", np.where(hardly_known, log_odds_of(mixed, _NEXT_TO_NOTHING), found.log_odds))
 
     def evidence(self, catalogue: Catalogue) -> NDArray[np.int64]:
         """How often each product of `catalogue` was acquired, as far as the bundle knows; shape (n_products,)."""
         return self._view_of(catalogue).acquisitions[:-1].copy()
 
-    def strongest_rule(self, block: CustomerBlock, row: int, product: int) -> Rule | None:
-        """The rule that says most for a product, given what the customer in `row` holds.
+    def strongest_rules(
+        self, block: CustomerBlock, products: NDArray[np.int32] | NDArray[np.int64]
+    ) -> StrongestRules | None:
+        """The rules that say most for some products, given what each customer holds; None where the run fitted none.
 
-        Returns
-        -------
-        A rule by the positions of the block's catalogue; None if there is none, or the bundle does not know the product
+        Parameters
+        ----------
+        products : as of `contributions`
         """
-        view = self._view_of(block.states.catalogue)
-        if self.rules is None or view.places[product] < 0:
+        if self.rules is None:
             return None
-        held = block.held[row]
-        key = held.tobytes(), product
-        try:
-            return view.rules[key]
-        except KeyError:
-            rule = view.strongest(self.rules, held, product)
-        if len(view.rules) >= _RULES_KEPT:
-            view.rules.clear()
-        view.rules[key] = rule
-        return rule
+        view, words = self._view_of(block.states.catalogue), block.words
+        if not view.is_layout:
+            known = np.zeros((block.n_customers, self.rules.n_products + 1), dtype=np.uint64)
+            known[:, view.places[:-1]] = words
+            words = known[:, :-1]
+        antecedents, lifts = self.rules.strongest(words, view.places[products])
+        return StrongestRules(antecedents, lifts, products, self.rules, view)
 
     def prepare_explanations(self) -> None:
         """Lay out what contributions are read from; else the first ones of each kind of customers do, in their time."""
@@ -217,9 +227,19 @@ class Bundle:
         return (*self.models, BLEND) if self.blend else tuple(self.models)
 
     def _calibrated(self, name: str, aligned: CustomerBlock) -> NDArray[np.float32]:
-        if self.blend is not None and name == BLEND:
-            return self.blend.propensities({part: self._calibrated(part, aligned) for part in self.blend.weights})
-        return self.calibrations[name].apply(self._scores(name, aligned))
+        """Shape (n_customers, n_products), as the layout has them; of what is no candidate the blend says 0, a model
+        something without meaning."""
+        if self.blend is None or name != BLEND:
+            return self.calibrations[name].apply(self._scores(name, aligned))
+        scores = np.empty((len(self.blend.weights), *aligned.candidates.shape), dtype=np.float32)
+        for place, part in enumerate(self.blend.weights):
+            scores[place] = self._scores(part, aligned)
+        return self._calibrated_blend.propensities(scores, aligned.candidates)
+
+    @cached_property
+    def _calibrated_blend(self) -> CalibratedBlend:
+        assert self.blend is not None
+        return CalibratedBlend.of(self.blend, self.calibrations)
 
     def _scores(self, name: str, aligned: CustomerBlock) -> NDArray[np.float32]:
         """What a model says of a block. Of the last block it is kept: who decides asks next why it is so.
@@ -253,14 +273,15 @@ class Bundle:
             calibration = self.blend.calibration
             if calibration.scale is Scale.LOG_ODDS:
                 return found.calibrated(calibration, places)
-            log_odds = calibration.log_odds(probabilities_of(found.log_odds), places)
+            scores: NDArray[np.float32]
+            scores = np.zeros((len(places), len(self._overall) + 1), dtype=np.float32)  # the last one: of nothing
+            scores[np.arange(len(places))[:, None], places] = probabilities_of(found.log_odds)
         else:
             model, calibration = self.models[name], self.calibrations[name]
             if isinstance(model, Propensity) and calibration.scale is Scale.LOG_ODDS:
                 return Terms.of(model.contributions(aligned, places)).calibrated(calibration, places)
-            scores = self._scores(name, aligned)[np.arange(len(places))[:, None], places]
-            log_odds = calibration.log_odds(scores, places)
-        return Terms.of_model(name, log_odds, self._overall[places])
+            scores = self._scores(name, aligned)
+        return Terms.of_model(name, scores, calibration, self._overall, places)
 
     @cached_property
     def _overall(self) -> NDArray[np.float64]:
@@ -332,6 +353,31 @@ class Bundle:
 
 
 @dataclass(frozen=True)
+class StrongestRules:
+    """The rules that say most for some products, given what some customers hold; each is made when it is asked for.
+
+    Attributes
+    ----------
+    antecedents : int64, shape (n_customers, k)
+    lifts : float64, same shape; 1 where there is no rule, or the bundle does not know the product
+    products : same shape; positions in the catalogue of `view`
+    """
+
+    antecedents: NDArray[np.int64]
+    lifts: NDArray[np.float64]
+    products: NDArray[np.int32] | NDArray[np.int64]
+    rules: AssociationRules
+    view: _CatalogueView
+
+    def rule(self, row: int, place: int) -> Rule | None:
+        """The one of a customer for a product, by the positions of the block's catalogue."""
+        antecedent, product = self.antecedents.item(row, place), self.products.item(row, place)
+        if antecedent < 0:
+            return None
+        return self.view.rules.get((antecedent, product)) or self.view.rule(self.rules, antecedent, product)
+
+
+@dataclass(frozen=True)
 class _CatalogueView:
     """What a bundle knows of the products of one catalogue.
 
@@ -339,29 +385,75 @@ class _CatalogueView:
     ----------
     places : int64, shape (n_products + 1,); positions in the bundle's layout; -1: not known, as what is at -1
     acquisitions : int64, same shape
-    rules : the strongest ones found so far, by what is held and the product
+    is_layout : whether the products are those of the layout, in its order
+    rules : those that were said so far, by antecedent and product
     """
 
     catalogue: Catalogue
     places: NDArray[np.int64]
     acquisitions: NDArray[np.int64]
-    rules: dict[tuple[bytes, int], Rule | None] = field(default_factory=dict, repr=False)
+    is_layout: bool
+    rules: dict[tuple[int, int], Rule] = field(default_factory=dict, repr=False)
+
+    def asked(self, products: NDArray[np.int32] | NDArray[np.int64], block: CustomerBlock) -> _Asked:
+        """What `Bundle.contributions` is to explain when it is asked about `products`."""
+        if products.ndim != 2 or len(products) != block.n_customers:
+            raise BadInput(f"products {products.shape} are not a row for each of {block.n_customers} customers")
+        found, places = np.array(products, dtype=np.int64, order="C"), np.empty(products.shape, dtype=np.int64)
+        wrong, *some = _look_up(found, block.candidates, self.places, self.acquisitions, places)
+        if wrong:
+            raise BadInput(f"products are positions from 0 to {block.n_products - 1}, or -1 for nothing")
+        return _Asked(found, places, *some)
 
     @classmethod
     def of(cls, catalogue: Catalogue, layout: Layout, fallback: Fallback) -> _CatalogueView:
         acquisitions = [*(fallback.acquisitions(product_id) for product_id in catalogue.product_ids), 0]
-        return cls(catalogue, np.append(layout.positions_of(catalogue), -1), np.array(acquisitions, dtype=np.int64))
+        places = np.append(layout.positions_of(catalogue), -1)
+        is_layout = catalogue.product_ids == layout.products
+        return cls(catalogue, places, np.array(acquisitions, dtype=np.int64), is_layout)
 
-    def strongest(self, rules: AssociationRules, held: NDArray[np.bool_], product: int) -> Rule | None:
-        """The strongest of `rules` from what is `held`, shape (n_products,), to a known product."""
-        known = np.zeros(rules.n_products + 1, dtype=np.bool_)
-        known[self.places[:-1][held]] = True
-        rule = rules.strongest(known[:-1], self.places.item(product))
-        if rule is None:
-            return None
+    def rule(self, rules: AssociationRules, antecedent: int, product: int) -> Rule:
+        """A rule by positions of the catalogue; kept for the next time."""
+        rule = rules.rule(antecedent, self.places.item(product))
         places = self.places.tolist()
-        theirs = tuple(sorted(places.index(place) for place in rule.held))
-        return rule if (theirs, product) == (rule.held, rule.product) else replace(rule, held=theirs, product=product)
+        held = tuple(sorted(places.index(place) for place in rule.held))
+        rule = self.rules[antecedent, product] = replace(rule, held=held, product=product)
+        return rule
+
+
+class _Asked(NamedTuple):
+    """Products to explain.
+
+    Attributes
+    ----------
+    products : int64, shape (n_customers, k); those that are candidates, else -1
+    places : int64, same shape; where the layout has them, else -1
+    some_unknown : whether of some, or of -1, no acquisition is known
+    some_hardly_known : whether some do not stand on their own
+    """
+
+    products: NDArray[np.int64]
+    places: NDArray[np.int64]
+    some_unknown: bool
+    some_hardly_known: bool
+
+
+@njit(cache=True, nogil=True)
+def _look_up(products, candidates, places, acquisitions, found):  # type: ignore[no-untyped-def]
+    """Put -1 where a product is no candidate, and write its place into `found`; whether some are no positions, some
+    were never acquired, some hardly ever."""
+    unknown, hardly_known = False, False
+    for row in range(products.shape[0]):
+        for k in range(products.shape[1]):
+            product = products[row, k]
+            if product < -1 or product >= candidates.shape[1]:
+                return True, unknown, hardly_known
+            if product < 0 or not candidates[row, product]:
+                product = -1
+            products[row, k], found[row, k] = product, places[product]
+            unknown |= acquisitions[product] == 0
+            hardly_known |= product >= 0 and acquisitions[product] < ENOUGH
+    return False, unknown, hardly_known
 
 
 @dataclass(frozen=True)
@@ -394,13 +486,6 @@ def manifest_of(
         fingerprints=states.manifest.fingerprints,
         seed=seed,
     )
-
-
-def _check_positions(products: NDArray, block: CustomerBlock) -> None:
-    if products.ndim != 2 or len(products) != block.n_customers:
-        raise BadInput(f"products {products.shape} are not a row for each of {block.n_customers} customers")
-    if ((products < -1) | (products >= block.n_products)).any():
-        raise BadInput(f"products are positions from 0 to {block.n_products - 1}, or -1 for nothing")
 
 
 def _checked(folder: Path) -> dict[str, Any]:

@@ -96,21 +96,6 @@ class ProductCalibration:
         apply(exact, logarithmic, self.centre, self.spread, self.intercepts, self.slopes, probabilities)
         return probabilities
 
-    def log_odds(self, scores: NDArray[np.float32], products: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What `apply` makes of some scores, as log-odds and not rounded.
-
-        Parameters
-        ----------
-        scores : float32, shape (n_customers, k)
-        products : int64, shape (n_customers, k); whose scores they are
-        """
-        x = (
-            log_odds_of(scores)
-            if self.scale is Scale.LOG_ODDS
-            else (scores.astype(np.float64) - self.centre) / self.spread
-        )
-        return np.asarray(self.intercepts[products] + self.slopes[products] * x)
-
     def save(self, path: Path) -> None:
         """Write to `path`, an ``.npz`` file."""
         np.savez(
@@ -320,24 +305,28 @@ def _variance(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _logit(p, edge):  # type: ignore[no-untyped-def]
+def logit(p, edge):  # type: ignore[no-untyped-def]
+    """Log-odds of a probability, of `edge` at the edges; NaN stays NaN."""
     p = min(max(p, edge), 1.0 - edge) if p == p else p
     return np.log(p) - np.log1p(-p)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _expit(log_odds):  # type: ignore[no-untyped-def]
-    if log_odds < 0:  # never the exponential of a large number
-        grown = np.exp(log_odds)
-        return np.float32(grown / (1.0 + grown))
-    return np.float32(1.0 / (1.0 + np.exp(-log_odds)))
+def expit(log_odds):  # type: ignore[no-untyped-def]
+    """The inverse of `logit`, float32."""
+    raised = np.exp(-abs(log_odds))  # never the exponential of a large number
+    return np.float32((raised if log_odds < 0 else 1.0) / (1.0 + raised))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def scaled(score, logarithmic, centre, spread):  # type: ignore[no-untyped-def]
+    """The x of a score, see `Scale`."""
+    return logit(np.float64(score), EDGE) if logarithmic else (np.float64(score) - centre) / spread
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _calibrated(score, logarithmic, centre, spread, intercept, slope):  # type: ignore[no-untyped-def]
-    x = np.float64(score)
-    x = _logit(x, EDGE) if logarithmic else (x - centre) / spread
-    return _expit(intercept + slope * x)
+    return expit(intercept + slope * scaled(score, logarithmic, centre, spread))
 
 
 # not NumPy: its vectorised logarithm may differ in the last bit by where in an array a value stands
@@ -360,10 +349,10 @@ def _apply_many(scores, logarithmic, centre, spread, intercepts, slopes, out):  
 @njit(cache=True, nogil=True)
 def _log_odds_of(probabilities, edge, out):  # type: ignore[no-untyped-def]
     for i in range(len(probabilities)):
-        out[i] = _logit(probabilities[i], edge)
+        out[i] = logit(probabilities[i], edge)
 
 
 @njit(cache=True, nogil=True)
 def _probabilities_of(log_odds, out):  # type: ignore[no-untyped-def]
     for i in range(len(log_odds)):
-        out[i] = _expit(log_odds[i])
+        out[i] = expit(log_odds[i])

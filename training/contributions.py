@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .calibration import EDGE, ProductCalibration
+from .calibration import EDGE, ProductCalibration, Scale, logit
 
 _FURTHEST = log1p(-EDGE) - log(EDGE)  # the log-odds of 1 - EDGE
 
@@ -62,21 +62,6 @@ class Contributions:
         features[..., columns[there]] = self.features[..., there]
         return replace(self, features=features, base=self.base + self.features.take(gone, axis=-1).sum(axis=-1))
 
-    def only(self, kept: NDArray[np.bool_]) -> Contributions:
-        """0 where not `kept`, shape (n_customers, k)."""
-        if kept.all():
-            return self
-        features = self.features.copy()
-        features[~kept] = 0.0
-        return Contributions(
-            np.where(kept, self.log_odds, 0.0),
-            np.where(kept, self.base, 0.0),
-            features,
-            {name: np.where(kept, values, 0.0) for name, values in self.models.items()},
-            np.where(kept, self.alternatives, 0.0),
-            np.where(kept, self.fallback, 0.0),
-        )
-
     def moved(self, term: Literal["alternatives", "fallback"], log_odds: NDArray[np.float64]) -> Contributions:
         """To other log-odds, shape (n_customers, k); the difference is added to `term`."""
         moved = getattr(self, term) + (log_odds - self.log_odds)
@@ -103,14 +88,32 @@ class Terms:
     @classmethod
     def of(cls, found: Contributions) -> Terms:
         """Of a model that is explained by features alone."""
-        values = np.array([found.log_odds, found.base, found.alternatives])
-        return cls(values, (), found.features, np.ones(values.shape[1:]))
+        values = np.empty((3, *found.log_odds.shape))
+        values[0], values[1], values[2] = found.log_odds, found.base, found.alternatives
+        return cls(values, (), found.features, np.ones(found.log_odds.shape))
 
     @classmethod
-    def of_model(cls, name: str, log_odds: NDArray[np.float64], overall: NDArray[np.float64]) -> Terms:
-        """Of a model that is not; `overall` : log-odds of each product's overall rate, same shape."""
-        values = np.array([log_odds, overall, np.zeros(overall.shape), log_odds - overall])
-        return cls(values, (name,), None, np.ones(overall.shape))
+    def of_model(
+        cls,
+        name: str,
+        scores: NDArray[np.float32],
+        calibration: ProductCalibration,
+        overall: NDArray[np.float64],
+        products: NDArray[np.int64],
+    ) -> Terms:
+        """Of a model that is not, after its calibration.
+
+        Parameters
+        ----------
+        scores : float32, shape (n_customers, n_products)
+        overall : float64, shape (n_products,); log-odds of each product's overall rate
+        products : int64, shape (n_customers, k); whose scores are meant; below 0, from the end
+        """
+        values = np.empty((4, *products.shape))
+        logarithmic = calibration.scale is Scale.LOG_ODDS
+        line = calibration.centre, calibration.spread, calibration.intercepts, calibration.slopes
+        _of_model(scores, logarithmic, *line, overall, products, values)
+        return cls(values, (name,), None, np.ones(products.shape))
 
     @classmethod
     def pooled(cls, parts: Mapping[str, Terms], weights: Mapping[str, float]) -> Terms:
@@ -118,17 +121,16 @@ class Terms:
 
         The parts have `models` of their own, and one of them features at most.
         """
-        scaled = [parts[name].along(np.zeros(1), np.array([weight]), None) for name, weight in weights.items()]
-        shared = scaled[0].values[:3]
-        for part in scaled[1:]:
-            shared = shared + part.values[:3]
-        explained = next((part for part in scaled if part.features is not None), scaled[0])
-        return cls(
-            np.concatenate([shared, *(part.values[3:] for part in scaled)]),
-            tuple(name for part in scaled for name in part.models),
-            explained.features,
-            explained.slopes,
-        )
+        models = tuple([model for name in weights for model in parts[name].models])
+        shape = next(iter(parts.values())).log_odds.shape
+        values, slopes, features, at = np.zeros((3 + len(models), *shape)), np.ones(shape), None, 3
+        for name, weight in weights.items():
+            part = parts[name]
+            _pool(part.values, weight, at, values)
+            at += len(part.models)
+            if part.features is not None:
+                features, slopes = part.features, weight * part.slopes
+        return cls(values, models, features, slopes)
 
     @property
     def log_odds(self) -> NDArray[np.float64]:
@@ -136,48 +138,74 @@ class Terms:
         return self.values[0]
 
     def calibrated(self, calibration: ProductCalibration, products: NDArray[np.int64]) -> Terms:
-        """After a calibration on log-odds; `products`, shape (n_customers, k), are the lines that hold."""
-        return self.along(calibration.intercepts, calibration.slopes, products)
-
-    def along(
-        self, intercepts: NDArray[np.float64], slopes: NDArray[np.float64], lines: NDArray[np.int64] | None
-    ) -> Terms:
-        """Of ``intercept + slope * log_odds``, with log-odds no further from 0 than `EDGE` allows.
+        """After a calibration on log-odds, which are read no further from 0 than `EDGE` allows.
 
         What the edges cut off is taken from the alternatives.
 
         Parameters
         ----------
-        intercepts, slopes : shape (n_lines,)
-        lines : shape (n_customers, k); which of them holds; none: the first
+        products : shape (n_customers, k); whose lines hold; below 0, from the end
         """
-        values, sloped = np.empty_like(self.values), np.empty_like(self.slopes)
-        _along(self.values, self.slopes, intercepts, slopes, lines, values, sloped)
-        return Terms(values, self.models, self.features, sloped)
+        values, slopes = np.empty(self.values.shape), np.empty(self.slopes.shape)
+        _calibrate(self.values, self.slopes, calibration.intercepts, calibration.slopes, products, values, slopes)
+        return Terms(values, self.models, self.features, slopes)
+
+    def only(self, kept: NDArray[np.bool_]) -> Terms:
+        """0 where not `kept`, shape (n_customers, k)."""
+        return Terms(np.where(kept, self.values, 0.0), self.models, self.features, np.where(kept, self.slopes, 0.0))
 
     def summed_up(self, n_features: int) -> Contributions:
-        """What has become of them."""
+        """What has become of them; `features` are used up."""
         log_odds, base, alternatives, *models = self.values
         if self.features is None:
             features = np.zeros((*log_odds.shape, n_features))
         else:
-            features = self.slopes[..., None] * self.features
+            features = np.multiply(self.features, self.slopes[..., None], out=self.features)
         models_by_name = dict(zip(self.models, models, strict=True))
         return Contributions(log_odds, base, features, models_by_name, alternatives, np.zeros(log_odds.shape))
 
 
 @njit(cache=True, nogil=True)
-def _along(values, slopes_so_far, intercepts, slopes, lines, out, sloped):  # type: ignore[no-untyped-def]
-    n_terms, n_rows, n_places = values.shape
-    for row in range(n_rows):
-        for place in range(n_places):
-            line = 0 if lines is None else lines[row, place]
-            slope = slopes[line]
-            log_odds = values[0, row, place]
-            inside = min(max(log_odds, -_FURTHEST), _FURTHEST)
-            for term in range(1, n_terms):
+def _of_model(scores, logarithmic, centre, spread, intercepts, slopes, overall, products, values):  # type: ignore[no-untyped-def]
+    for row in range(products.shape[0]):
+        for place in range(products.shape[1]):
+            product = products[row, place]
+            x = np.float64(scores[row, product])
+            x = logit(x, EDGE) if logarithmic else (x - centre) / spread
+            log_odds = intercepts[product] + slopes[product] * x
+            values[0, row, place], values[1, row, place] = log_odds, overall[product]
+            values[2, row, place], values[3, row, place] = 0.0, log_odds - overall[product]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _along(intercept, slope, values, row, place):  # type: ignore[no-untyped-def]
+    """Log-odds, base and alternatives of ``intercept + slope * log_odds``."""
+    log_odds = values[0, row, place]
+    inside = min(max(log_odds, -_FURTHEST), _FURTHEST)
+    base = slope * values[1, row, place] + intercept
+    return intercept + slope * inside, base, slope * values[2, row, place] + slope * (inside - log_odds)
+
+
+@njit(cache=True, nogil=True)
+def _calibrate(values, slopes_so_far, intercepts, slopes, products, out, sloped):  # type: ignore[no-untyped-def]
+    for row in range(products.shape[0]):
+        for place in range(products.shape[1]):
+            slope = slopes[products[row, place]]
+            shared = _along(intercepts[products[row, place]], slope, values, row, place)
+            out[0, row, place], out[1, row, place], out[2, row, place] = shared
+            for term in range(3, len(values)):
                 out[term, row, place] = slope * values[term, row, place]
-            out[0, row, place] = intercepts[line] + slope * inside
-            out[1, row, place] += intercepts[line]
-            out[2, row, place] += slope * (inside - log_odds)
             sloped[row, place] = slope * slopes_so_far[row, place]
+
+
+@njit(cache=True, nogil=True)
+def _pool(values, weight, first_model, out):  # type: ignore[no-untyped-def]
+    """Add the weighted terms to those in `out`, and write those of models from `first_model` on."""
+    for row in range(values.shape[1]):
+        for place in range(values.shape[2]):
+            log_odds, base, alternatives = _along(0.0, weight, values, row, place)
+            out[0, row, place] += log_odds
+            out[1, row, place] += base
+            out[2, row, place] += alternatives
+            for term in range(3, len(values)):
+                out[first_model + term - 3, row, place] = weight * values[term, row, place]

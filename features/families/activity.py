@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..block import CustomerBlock
     from ..states import CustomerStates
 
-_SPAN = 4
+_BACK = np.arange(4)  # periods that any feature looks at
 
 
 class ActivityFeatures(FeatureFamily):
@@ -25,7 +26,7 @@ class ActivityFeatures(FeatureFamily):
     def define(self, states: CustomerStates) -> list[Feature]:
         """Only what the bank brought: a measure nobody has gives no column."""
         features: list[Feature] = []
-        self._panels: list[str] = []
+        self._panels: list[tuple[str, NDArray[np.int64]]] = []
         for name, prefix, what, dtype in (
             ("activity", "use", "events through {}", "count"),
             ("flows", "flow", "{} over all channels", "amount"),
@@ -34,7 +35,7 @@ class ActivityFeatures(FeatureFamily):
             panel: Panel = getattr(states, name)
             if len(panel.keys) == 0:
                 continue
-            self._panels.append(name)
+            self._panels.append((name, np.arange(len(panel.key_names))))
             for key in panel.key_names:
                 meaning = what.format(key)
                 features.append(Feature(f"{prefix}:{key}", f"{meaning} in the period", dtype))
@@ -43,16 +44,31 @@ class ActivityFeatures(FeatureFamily):
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """A period without a row counts as zero where the customer has any row for that key."""
-        age = block.states.age_of(block.period)
+        ages = block.states.age_of(block.period) + _BACK
         column = 0
-        for name in self._panels:
+        for name, keys in self._panels:
             panel: Panel = getattr(block.states, name)
-            n = len(panel.key_names)
-            series = panel.by_group(block.positions, age + np.arange(_SPAN), np.arange(n), n)
-            unknown = np.isnan(series).all(axis=2)
-            series = np.nan_to_num(series)
-            now = series[:, :, 0]
-            before = (series[:, :, 1] + series[:, :, 2] + series[:, :, 3]) / np.float32(3)
-            out[:, column : column + 2 * n : 2] = np.where(unknown, np.nan, now)
-            out[:, column + 1 : column + 2 * n : 2] = np.where(unknown, np.nan, before)
+            n = len(keys)
+            _compare(panel.by_group(block.positions, ages, keys, n), out[:, column : column + 2 * n])
             column += 2 * n
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(series, out):  # type: ignore[no-untyped-def]
+    """The newest of the figures of each key beside the mean of those before, NaN in `series` as zero."""
+    n_before = series.shape[2] - 1
+    for row in range(series.shape[0]):
+        for key in range(series.shape[1]):
+            figures, known = series[row, key], False
+            for step in range(n_before + 1):
+                if np.isnan(figures[step]):
+                    figures[step] = 0
+                else:
+                    known = True
+            if not known:
+                continue
+            before = figures[1]
+            for step in range(2, n_before + 1):
+                before += figures[step]
+            out[row, 2 * key] = figures[0]
+            out[row, 2 * key + 1] = before / np.float32(n_before)

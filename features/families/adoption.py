@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..chunks import CHUNK, FEW
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -44,18 +45,37 @@ class AdoptionFeatures(FeatureFamily):
         """
         states, n = block.states, block.n_products
         age = states.age_of(block.period)
-        out[:, :n] = states.holding_share[age][block.segments]
-        out[:, n : 2 * n] = states.acquisition_rate[age][block.segments]
-        if self._has_partners:
-            indptr, partners = states.partners.of(block.positions, age, _PARTNER_WINDOW)
-            distinct, rows = np.unique(partners, return_inverse=True)
-            known = states.are_known_at(distinct, block.period)
-            _share_holding(indptr, rows, known, states.history.words_at(distinct, block.period), out[:, 2 * n :])
+        _look_up(block.segments, states.holding_share[age], states.acquisition_rate[age], out)
+        if not self._has_partners:
+            return
+        indptr, partners = states.partners.of(block.positions, age, _PARTNER_WINDOW)
+        if not len(partners):
+            return
+        rows: NDArray[np.int64] = np.arange(len(partners))
+        if len(partners) >= FEW:  # of fewer, finding out who is among them twice costs more than looking them up again
+            partners, rows = np.unique(partners, return_inverse=True)
+        known, words = states.are_known_at(partners, block.period), states.history.words_at(partners, block.period)
+        arguments = (indptr, rows, known, words, out[:, 2 * n :])
+        if block.n_customers < FEW:
+            _share_holding(0, block.n_customers, *arguments)
+        else:
+            _share_holding_of_many(*arguments)
 
 
-@numba.njit(cache=True, parallel=True)
-def _share_holding(indptr, rows, known, words, out):  # type: ignore[no-untyped-def]
-    for row in numba.prange(len(indptr) - 1):
+@numba.njit(cache=True, nogil=True)
+def _look_up(segments, holding_share, acquisition_rate, out):  # type: ignore[no-untyped-def]
+    n = holding_share.shape[1]
+    for row in range(len(segments)):
+        segment = segments[row]
+        for product in range(n):
+            out[row, product] = holding_share[segment, product]
+        for product in range(n):
+            out[row, n + product] = acquisition_rate[segment, product]
+
+
+@numba.njit(cache=True, nogil=True)
+def _share_holding(start, stop, indptr, rows, known, words, out):  # type: ignore[no-untyped-def]
+    for row in range(start, stop):
         count = 0
         for link in range(indptr[row], indptr[row + 1]):
             count += known[rows[link]]
@@ -67,3 +87,10 @@ def _share_holding(indptr, rows, known, words, out):  # type: ignore[no-untyped-
                 if known[rows[link]]:
                     held += words[rows[link], product] & np.uint64(1)
             out[row, product] = held / count
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _share_holding_of_many(indptr, rows, known, words, out):  # type: ignore[no-untyped-def]
+    n = len(indptr) - 1
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _share_holding(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), indptr, rows, known, words, out)

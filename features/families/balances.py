@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ..states import CustomerStates
 
 _CHANGES = (1, 3, 12)
-_BACK = (0, *_CHANGES)  # periods that any feature looks at
+_BACK = np.array((0, *_CHANGES))  # periods that any feature looks at
+_FAMILY_CHANGE = 1 + _CHANGES.index(3)
 
 
 class BalanceFeatures(FeatureFamily):
@@ -57,27 +59,40 @@ class BalanceFeatures(FeatureFamily):
         if not self.features or block.partly_hidden:
             return
         n = len(self._families)
-        age = block.states.age_of(block.period)
-        series = block.states.balances.by_group(block.positions, age + np.array(_BACK), self._groups, n)
-        total = _sum_known(series)
-        out[:, 0] = total[:, 0]
-        for column, back in enumerate(_CHANGES, start=1):
-            out[:, column] = _log_ratio(total[:, 0], total[:, _BACK.index(back)])
+        ages = block.states.age_of(block.period) + _BACK
+        series = block.states.balances.by_group(block.positions, ages, self._groups, n)
         first = 1 + len(_CHANGES)
-        out[:, first : first + n] = series[:, :, 0]
-        out[:, first + n :] = _log_ratio(series[:, :, 0], series[:, :, _BACK.index(3)])
+        ratios = np.empty((block.n_customers, len(_CHANGES) + n), dtype=np.float32)
+        _compare(series, ratios, out[:, 0], out[:, first : first + n])
+        np.log(ratios, out=ratios)  # not in the kernel: NumPy's own may differ in the last bit
+        out[:, 1:first] = ratios[:, : len(_CHANGES)]
+        out[:, first + n :] = ratios[:, len(_CHANGES) :]
 
 
-def _sum_known(series: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum over axis 1, in order; NaN where nothing is known."""
-    total: NDArray[np.float32] = np.full((series.shape[0], series.shape[2]), np.nan, dtype=np.float32)
-    for group in range(series.shape[1]):
-        value = series[:, group]
-        total = np.where(np.isnan(total), value, np.where(np.isnan(value), total, total + value))
-    return total
+@numba.njit(cache=True, nogil=True)
+def _ratio(now, before):  # type: ignore[no-untyped-def]
+    """(now + 1) / (before + 1); amounts below zero, overdrafts, count as zero."""
+    above = (np.float32(0) if now < 0 else now) + np.float32(1)
+    below = (np.float32(0) if before < 0 else before) + np.float32(1)
+    return above / below
 
 
-def _log_ratio(now: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-    """log((now + 1) / (before + 1)); amounts below zero, overdrafts, count as zero."""
-    ratio = (np.maximum(now, 0) + np.float32(1)) / (np.maximum(before, 0) + np.float32(1))
-    return np.log(ratio).astype(np.float32)
+@numba.njit(cache=True, nogil=True)
+def _compare(series, ratios, total, now):  # type: ignore[no-untyped-def]
+    """Write the newest amounts, of all groups in `total` and by group in `now`, and their ratios to those before."""
+    n_groups, n_steps = series.shape[1:]
+    sums = np.empty(n_steps, dtype=np.float32)
+    for row in range(series.shape[0]):
+        sums[:] = np.nan  # where nothing is known
+        for group in range(n_groups):
+            for step in range(n_steps):
+                value = series[row, group, step]
+                if np.isnan(sums[step]):
+                    sums[step] = value
+                elif not np.isnan(value):
+                    sums[step] += value
+            now[row, group] = series[row, group, 0]
+            ratios[row, n_steps - 1 + group] = _ratio(series[row, group, 0], series[row, group, _FAMILY_CHANGE])
+        total[row] = sums[0]
+        for step in range(1, n_steps):
+            ratios[row, step - 1] = _ratio(sums[0], sums[step])

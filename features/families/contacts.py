@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..chunks import CHUNK, FEW
 from ..contracts import OUTCOMES
 from .family import Feature, FeatureFamily
 
@@ -36,63 +37,50 @@ class ContactFeatures(FeatureFamily):
                 for outcome in OUTCOMES
             ]
             features.append(Feature("days_since_contact", "days since the last contact; missing: none", "number"))
+            self._outcomes = np.array([states.contacts.code("outcome", outcome) for outcome in OUTCOMES])
         if self._has_complaints:
             features.append(Feature("open_complaints", "complaints not resolved yet", "count"))
+        # by age of the period looked from: its last day and those before the windows
+        self._days = np.array(
+            [
+                [states.calendar.as_of_day(states.as_of_period - age - n) for n in (0, *_WINDOWS, _OUTCOME_WINDOW)]
+                for age in range(states.manifest.depth)
+            ]
+        )
         return features
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """One pass over the customers' events."""
-        states, calendar = block.states, block.states.calendar
-        as_of_day = calendar.as_of_day(block.period)
-        column = 0
+        states, positions = block.states, block.positions
+        days = self._days[states.age_of(block.period)]
+        few, column = block.n_customers < FEW, 0
         if self._has_contacts:
-            log = states.contacts
-            starts = np.array([calendar.as_of_day(block.period - n) for n in _WINDOWS], dtype=np.int64)
-            outcomes = np.array([log.code("outcome", outcome) for outcome in OUTCOMES], dtype=np.int64)
+            indptr, columns = states.contacts.indptr, states.contacts.columns
             column = len(_WINDOWS) + len(OUTCOMES) + 1
-            _count_contacts(
-                block.positions,
-                log.indptr,
-                log.columns["happened_on"],
-                log.columns["known_on"],
-                log.columns["treated"],
-                log.columns["outcome"],
-                log.columns["outcome_known_on"],
-                as_of_day,
-                starts,
-                outcomes,
-                calendar.as_of_day(block.period - _OUTCOME_WINDOW),
-                out[:, :column],
-            )
+            arguments = (
+                positions, indptr, columns["happened_on"], columns["known_on"], columns["treated"], columns["outcome"],
+                columns["outcome_known_on"], days, self._outcomes, out[:, :column],
+            )  # fmt: skip
+            if few:
+                _count_contacts(0, len(positions), *arguments)
+            else:
+                _count_contacts_of_many(*arguments)
         if self._has_complaints:
-            log = states.complaints
-            _count_open(
-                block.positions,
-                log.indptr,
-                log.columns["known_on"],
-                log.columns["resolved_on"],
-                as_of_day,
-                out[:, column],
-            )
+            indptr, columns = states.complaints.indptr, states.complaints.columns
+            of_complaints = (positions, indptr, columns["known_on"], columns["resolved_on"], days[0], out[:, column])
+            if few:
+                _count_open(0, len(positions), *of_complaints)
+            else:
+                _count_open_of_many(*of_complaints)
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def _count_contacts(  # type: ignore[no-untyped-def]
-    positions,
-    indptr,
-    happened_on,
-    known_on,
-    treated,
-    outcome,
-    outcome_known_on,
-    as_of_day,
-    starts,
-    outcomes,
-    outcome_start,
-    out,
+    start, stop, positions, indptr, happened_on, known_on, treated, outcome, outcome_known_on, days, outcomes, out
 ):
-    n_windows = len(starts)
-    for row in numba.prange(len(positions)):
+    n_windows = len(days) - 2
+    as_of_day, outcome_start = days[0], days[-1]
+    for row in range(start, stop):
         last = -1
         for column in range(out.shape[1] - 1):
             out[row, column] = 0
@@ -102,7 +90,7 @@ def _count_contacts(  # type: ignore[no-untyped-def]
             day = happened_on[event]
             last = max(last, day)
             for window in range(n_windows):
-                if day > starts[window]:
+                if day > days[1 + window]:
                     out[row, window] += 1
             if day > outcome_start and outcome_known_on[event] <= as_of_day:
                 for code in range(len(outcomes)):
@@ -112,11 +100,32 @@ def _count_contacts(  # type: ignore[no-untyped-def]
             out[row, out.shape[1] - 1] = as_of_day - last
 
 
-@numba.njit(cache=True, parallel=True)
-def _count_open(positions, indptr, known_on, resolved_on, as_of_day, out):  # type: ignore[no-untyped-def]
-    for row in numba.prange(len(positions)):
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _count_contacts_of_many(  # type: ignore[no-untyped-def]
+    positions, indptr, happened_on, known_on, treated, outcome, outcome_known_on, days, outcomes, out
+):
+    n = len(positions)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _count_contacts(
+            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, happened_on, known_on, treated, outcome,
+            outcome_known_on, days, outcomes, out,
+        )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_open(start, stop, positions, indptr, known_on, resolved_on, as_of_day, out):  # type: ignore[no-untyped-def]
+    for row in range(start, stop):
         count = 0
         for event in range(indptr[positions[row]], indptr[positions[row] + 1]):
             if known_on[event] <= as_of_day and resolved_on[event] > as_of_day:
                 count += 1
         out[row] = count
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _count_open_of_many(positions, indptr, known_on, resolved_on, as_of_day, out):  # type: ignore[no-untyped-def]
+    n = len(positions)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _count_open(
+            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, known_on, resolved_on, as_of_day, out
+        )

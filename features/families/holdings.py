@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..chunks import CHUNK, FEW
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ class HoldingsFeatures(FeatureFamily):
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """One pass over the words."""
-        _compute(block.words, np.array(WINDOWS), np.array(LAGS), _PRODUCT_WINDOW, out)
+        if block.n_customers < FEW:
+            _compute(0, block.n_customers, block.words, out)
+        else:
+            _compute_of_many(block.words, out)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _trailing_zeros(word):  # type: ignore[no-untyped-def]
     """Position of the lowest set bit; 64 when there is none. Six halvings, from Hacker's Delight 5-4."""
     if word == 0:
@@ -71,7 +75,7 @@ def _trailing_zeros(word):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _count_bits(word):  # type: ignore[no-untyped-def]
     """Number of set bits (Hacker's Delight 5-1)."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -80,29 +84,29 @@ def _count_bits(word):  # type: ignore[no-untyped-def]
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@numba.njit(cache=True, parallel=True)
-def _compute(words, windows, lags, product_window, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def _compute(start, stop, words, out):  # type: ignore[no-untyped-def]
     n_products = words.shape[1]
-    n_windows = len(windows)
-    n_lags = len(lags)
-    start = 3 + 2 * n_windows  # per-product columns begin
-    window_mask = (_ONE << np.uint64(product_window)) - _ONE
+    n_windows = len(WINDOWS)
+    n_lags = len(LAGS)
+    first = 3 + 2 * n_windows  # per-product columns begin
+    window_mask = (_ONE << np.uint64(_PRODUCT_WINDOW)) - _ONE
     memory = ~(_ONE << np.uint64(63))  # an add in the oldest period may be older than memory
-    for row in numba.prange(len(words)):
+    for row in range(start, stop):
         held = 0
         oldest = 0
         newest_add = 64
-        for column in range(1, start):
+        for column in range(1, first):
             out[row, column] = 0
         for product in range(n_products):
             word = words[row, product]
-            here = start + product
+            here = first + product
             adds = word & ~(word >> _ONE) & memory
             drops = ~word & (word >> _ONE)
             tenure = _trailing_zeros(~word)
             out[row, here] = word & _ONE
             for lag in range(n_lags):
-                out[row, here + (1 + lag) * n_products] = (word >> np.uint64(lags[lag])) & _ONE
+                out[row, here + (1 + lag) * n_products] = (word >> np.uint64(LAGS[lag])) & _ONE
             here += (1 + n_lags) * n_products
             out[row, here] = tenure
             if word == 0:
@@ -120,9 +124,16 @@ def _compute(words, windows, lags, product_window, out):  # type: ignore[no-unty
             held += word & _ONE
             oldest = max(oldest, tenure)
             for window in range(n_windows):
-                mask = (_ONE << np.uint64(windows[window])) - _ONE
+                mask = (_ONE << np.uint64(WINDOWS[window])) - _ONE
                 out[row, 1 + window] += _count_bits(adds & mask)
                 out[row, 1 + n_windows + window] += _count_bits(drops & mask)
         out[row, 0] = held
-        out[row, start - 2] = oldest
-        out[row, start - 1] = newest_add if newest_add < 64 else np.nan
+        out[row, first - 2] = oldest
+        out[row, first - 1] = newest_add if newest_add < 64 else np.nan
+
+
+@numba.njit(cache=True, nogil=True, parallel=True)
+def _compute_of_many(words, out):  # type: ignore[no-untyped-def]
+    n = len(words)
+    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+        _compute(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), words, out)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import BRANCH_ID, RM_ID
 from ..profile import MISSING_CODE
-from ..segments import ages_in_years
+from ..segments import age_in_years
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -41,23 +42,39 @@ class ProfileFeatures(FeatureFamily):
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """Gather the versions; customers not known yet keep NaN but for the season."""
         profile, calendar = block.states.profile, block.states.calendar
-        known: NDArray[np.bool_] | slice = block.versions >= 0
-        versions = block.versions[known]
-        if len(versions) == block.n_customers:
-            known = slice(None)  # everybody, as a rule: writing a whole column is several times as fast
-        as_of_day = calendar.as_of_day(block.period)
-        column = 0
-        for name in self._numbers:
-            out[known, column] = profile.numbers[name][versions]
-            column += 1
-        for name in self._codes:
-            codes = profile.codes[name][versions]
-            out[known, column] = np.where(codes == MISSING_CODE, np.nan, codes)
-            column += 1
-        for name in self._days:
-            out[known, column] = ages_in_years(profile.days[name][versions], as_of_day)
-            column += 1
-        out[:, column] = calendar.season_of(block.period + 1)
+        _lay_out(
+            block.versions,
+            _gathered(profile.numbers, self._numbers, block.versions, np.float32),
+            _gathered(profile.codes, self._codes, block.versions, np.int32),
+            _gathered(profile.days, self._days, block.versions, np.int32),
+            calendar.as_of_day(block.period),
+            calendar.season_of(block.period + 1),
+            out,
+        )
+
+
+def _gathered(columns: dict[str, NDArray], names: list[str], versions: NDArray[np.int64], dtype: type) -> NDArray:
+    """Shape (len(names), len(versions)); of customers not known yet, whose version is -1, anything."""
+    found: NDArray = np.empty((len(names), len(versions)), dtype=dtype)
+    for place, name in enumerate(names):
+        columns[name].take(versions, out=found[place], mode="clip")
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _lay_out(versions, numbers, codes, days, as_of_day, season, out):  # type: ignore[no-untyped-def]
+    n_numbers, n_codes = len(numbers), len(codes)
+    for row in range(len(versions)):
+        out[row, out.shape[1] - 1] = season
+        if versions[row] < 0:
+            continue
+        for place in range(n_numbers):
+            out[row, place] = numbers[place, row]
+        for place in range(n_codes):
+            if codes[place, row] != MISSING_CODE:
+                out[row, n_numbers + place] = codes[place, row]
+        for place in range(len(days)):
+            out[row, n_numbers + n_codes + place] = age_in_years(days[place, row], as_of_day)
 
 
 def _texts(states: CustomerStates, name: str) -> str:

@@ -48,6 +48,11 @@ class Principal:
         """Whether the role is allowed this, of the customers that the principal may see."""
         return permission in PERMISSIONS_OF[self.role]
 
+    @property
+    def sees_everybody(self) -> bool:
+        """Whether every customer is among the principal's."""
+        return self.role not in (Role.RM, Role.TEAM_LEAD)
+
     def may_see(self, rm_id: str | None, branch_id: str | None) -> bool:
         """Whether a customer of this RM and this branch is among the principal's: a customer without RM is no RM's."""
         # the principal's own is never None here, so that no customer without one is theirs

@@ -79,8 +79,8 @@ def create_app(workspace: Path, config: ServingConfig, metrics: Metrics, trackin
     )
     problems.install(app)
     app.add_exception_handler(NotTheirs, _count_not_theirs)
-    for router in ROUTERS:
-        app.routes.extend(router.routes)  # to include the router would have each request go through it
+    # before FastAPI's own; and to include the routers would have each request go through them
+    app.routes[:0] = [route for router in ROUTERS for route in router.routes]
     describe_keys(app)
     return app
 

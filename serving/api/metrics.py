@@ -128,13 +128,13 @@ class Metrics:
         """Count a part of answering a request."""
         self._stages.add((stage,), seconds)
 
-    def count_decision(self, channel: str, personalised: bool) -> None:
-        """Count a decision; `channel` is one of the policy's."""
-        self._decisions.add((channel, "yes" if personalised else "no"))
+    def count_decision(self, channel: str, personalised: bool, n: int = 1) -> None:
+        """Count `n` decisions; `channel` is one of the policy's."""
+        self._decisions.add((channel, "yes" if personalised else "no"), n)
 
-    def count_offered(self, product_id: str) -> None:
-        """Count a product that was offered; one of the catalogue's."""
-        self._offered.add((product_id,))
+    def count_offered(self, product_id: str, n: int = 1) -> None:
+        """Count a product that was offered `n` times; one of the catalogue's."""
+        self._offered.add((product_id,), n)
 
     def count_excluded(self, reason_name: str, n: int = 1) -> None:
         """Count `n` products that were not offered, by the name of their first `Reason`.
@@ -147,9 +147,9 @@ class Metrics:
             raise BadInput(f"there is no reason {reason_name!r}: give the name of a Reason")
         self._excluded.add((reason_name,), n)
 
-    def count_fallback(self, what: str) -> None:
-        """Count an answer made with less than should have been there; `what` is a word of the code's."""
-        self._fallbacks.add((what,))
+    def count_fallback(self, what: str, n: int = 1) -> None:
+        """Count `n` answers made with less than should have been there; `what` is a word of the code's."""
+        self._fallbacks.add((what,), n)
 
     def count_refused(self, reason: Refusal) -> None:
         """Count a request refused to its caller."""

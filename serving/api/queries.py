@@ -3,11 +3,13 @@ request more than its decision does."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from functools import cache, lru_cache
+from typing import Any, TypeVar, cast
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import QueryParams
 
 Query = TypeVar("Query", bound=BaseModel)
 
@@ -19,7 +21,13 @@ def read_query(request: Request, model: type[Query]) -> Query:
     ------
     RequestValidationError : as FastAPI does where it reads the query itself
     """
-    given = request.query_params
+    text: bytes = request.scope["query_string"]
+    # callers ask in the same few ways
+    return cast("Query", _read_again(text, model) if len(text) <= _SHORT else _read(text, model))
+
+
+def _read(text: bytes, model: type[BaseModel]) -> BaseModel:
+    given = QueryParams(text)
     values: dict[str, Any] = {
         name: given.getlist(name) if name in _lists_of(model) else given[name]
         for name in model.model_fields
@@ -52,13 +60,12 @@ def described(model: type[BaseModel], **path: dict[str, Any]) -> dict[str, Any]:
     return {"parameters": parameters, "security": [{"token": []}]}
 
 
+@cache
 def _lists_of(model: type[BaseModel]) -> frozenset[str]:
-    found = _LISTS.get(model)
-    if found is None:
-        found = _LISTS[model] = frozenset(
-            name for name, schema in model.model_json_schema()["properties"].items() if schema.get("type") == "array"
-        )
-    return found
+    properties = model.model_json_schema()["properties"]
+    return frozenset(name for name, schema in properties.items() if schema.get("type") == "array")
 
 
-_LISTS: dict[type[BaseModel], frozenset[str]] = {}
+_SHORT = 256
+"""Bytes of a query that is remembered."""
+_read_again = lru_cache(1024)(_read)

@@ -120,7 +120,7 @@ def _table(
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(positions) + 1),
-            "customer_id": [states.customer_id(position) for position in positions],
+            "customer_id": states.ids_of(positions),
             "rm_id": [states.profile.text(RM_ID, version) for version in profile_versions],
             "branch_id": [states.profile.text(BRANCH_ID, version) for version in profile_versions],
             "product_id": [catalogue[product].product_id for product in products],

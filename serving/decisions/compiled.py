@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +15,15 @@ from features.errors import NotFound
 
 from .fresh import FreshEvents
 from .layers.arbitration import Weights
-from .layers.contact_policy import ContactTables
+from .layers.consent import ConsentLog
+from .layers.contact_policy import ComplaintLog, ContactLog, ContactTables
+from .layers.facts import Moment, Profiles, Series, Stages
 from .layers.rule_tables import ArbitrationTables, EligibilityTables, Groups, arbitration_tables, eligibility_tables
+from .layers.service_actions import occasions_of
 from .layers.suitability import SuitabilityTables
-from .layers.triggers import TriggerTables
+from .layers.triggers import MaturityLog, TriggerTables
 from .layers.value import ProductValue
+from .one_pass import Tables
 from .policy.schema import Policy
 
 POPULARITY_WINDOW = 3
@@ -44,11 +50,17 @@ class Context:
 
 @dataclass(frozen=True)
 class ContextTables:
-    """What of a policy depends on channel and day."""
+    """What of a policy depends on channel and day.
+
+    Attributes
+    ----------
+    plain : these and all else that the layers read, see `Tables.plain`
+    """
 
     eligibility: EligibilityTables
     arbitration: ArbitrationTables
     weights: Weights
+    plain: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class CompiledPolicy:
     suitability: SuitabilityTables
     contacts: ContactTables
     triggers: TriggerTables
-    _by_context: dict[tuple[str, date], ContextTables] = field(default_factory=dict, repr=False)
+    _by_context: dict[tuple[str, date], ContextTables] = field(init=False, default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, policy: Policy, states: CustomerStates, period: int, evidence: NDArray[np.int64]) -> CompiledPolicy:
@@ -100,9 +112,13 @@ class CompiledPolicy:
 
     def decision_day(self, fresh: FreshEvents) -> date:
         """The day on which a decision is made now: today or the states' last, never before the newest event."""
-        last = self.states.calendar.end_of(self.period)
+        last = self._last_day
         day = date.today() if self.policy.decision_day == "today" else last
         return max(day, last, fresh.newest_day or last)
+
+    @cached_property
+    def _last_day(self) -> date:
+        return self.states.calendar.end_of(self.period)
 
     def asked(self, context: Context) -> NDArray[np.bool_]:
         """Shape (n_products,): what the client asked for.
@@ -111,9 +127,15 @@ class CompiledPolicy:
         ------
         NotFound : when a product is not in the catalogue
         """
-        asked = np.zeros(len(self.states.catalogue), dtype=np.bool_)
+        if not context.asked:
+            return self._nothing
+        asked = self._nothing.copy()
         asked[[self.states.catalogue.position_of(product_id) for product_id in context.asked]] = True
         return asked
+
+    @cached_property
+    def _nothing(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.states.catalogue), dtype=np.bool_)
 
     def tables(self, context: Context) -> ContextTables:
         """The rules for a channel and day, kept for the next time.
@@ -138,16 +160,42 @@ class CompiledPolicy:
         terms, later = policy.channels[channel], policy.contact_policy.later
         minutes = np.array([product.contact_minutes or 0.0 for product in catalogue.products])
         lowest, highest = policy.arbitration.context_limits
-        return ContextTables(
-            eligibility_tables(policy, catalogue, self.states.calendar, self.groups, self.period, channel, context.day),
-            arbitration_tables(policy, catalogue, self.groups, self.evidence, channel, context.day),
-            Weights(
-                self.margins,
-                terms.cost + terms.cost_per_minute * minutes,
-                self.popularity,
-                self.triggers.weights,
-                later.weight if later else 1.0,
-                lowest,
-                highest,
-            ),
+        eligibility = eligibility_tables(
+            policy, catalogue, self.states.calendar, self.groups, self.period, channel, context.day
         )
+        arbitration = arbitration_tables(policy, catalogue, self.groups, self.evidence, channel, context.day)
+        weights = Weights(
+            self.margins,
+            terms.cost + terms.cost_per_minute * minutes,
+            self.value.log_assets,
+            self.value.elasticity,
+            self.popularity,
+            self.triggers.weights,
+            later.weight if later else 1.0,
+            lowest,
+            highest,
+        )
+        return ContextTables(eligibility, arbitration, weights, self._plain(context, eligibility, arbitration, weights))
+
+    def _plain(
+        self, context: Context, eligibility: EligibilityTables, arbitration: ArbitrationTables, weights: Weights
+    ) -> tuple[Any, ...]:
+        policy, states, groups = self.policy, self.states, self.groups
+        return Tables(
+            Moment.of(context.day, states.age_of(self.period)),
+            Profiles.of(states.profile, groups),
+            Series.of(states.balances),
+            Series.of(states.flows),
+            ConsentLog.of(states.consents, policy.consent, context.channel),
+            ContactLog.of(states.contacts, context.channel),
+            ComplaintLog.of(states.complaints),
+            MaturityLog.of(states.maturities),
+            Stages(len(groups.tiers), groups.from_ages, groups.to_ages, self.debts, policy.suitability.pack.valid_days),
+            eligibility,
+            self.suitability,
+            self.contacts,
+            self.triggers,
+            arbitration,
+            weights,
+            occasions_of(policy.service_actions),
+        ).plain

@@ -16,18 +16,17 @@ from features import CustomerBlock
 from features.errors import BadInput
 from training import top_k
 
+from . import one_pass
 from .compiled import CompiledPolicy, Context
 from .fresh import FreshEvents
-from .layers import arbitration, consent, contact_policy, eligibility, suitability
-from .layers import triggers as trigger_finder
 from .layers.arbitration import Priorities
+from .layers.consent import channels_to
 from .layers.contact_policy import Silences
-from .layers.facts import EXPIRED_ASSESSMENT, CustomerFacts, facts_of
+from .layers.facts import CustomerFacts
 from .layers.triggers import FoundTriggers
 from .policy.sections import TRIGGERS
 from .reason_codes import Reason
 
-_PERSONAL = ~Reason.PERSONALISATION_REFUSED.bit
 _OUTRANKED = Reason.OUTRANKED.bit
 
 
@@ -104,32 +103,40 @@ def decide(
     if block.states is not policy.states or block.period != policy.period:
         raise BadInput("the policy was made ready for other states or another period than the block's")
     fresh = FreshEvents.none() if fresh is None else fresh
-    tables, asked, day = policy.tables(context), policy.asked(context), context.day
-    rules = policy.policy
-    jumps = fresh.jumps(block.positions, day)
-    facts = facts_of(block, policy.groups, policy.debts, day, rules.suitability.pack.valid_days, jumps[:, 0])
-    excluded = eligibility.exclude(block.words, facts, tables.eligibility)
-    steps = suitability.exclude(facts, asked, policy.suitability, excluded)
-    refused = consent.refusals(block, fresh, rules.consent, context.channel, day)
-    silences = contact_policy.silences(block, fresh, policy.contacts, context.channel, day)
-    contact_policy.exclude(silences, asked, policy.contacts, refused, excluded)
-    triggers = trigger_finder.find(block, facts, policy.triggers, fresh, jumps, day)
-    factors = arbitration.prioritise(
-        propensities, policy.value.scales(facts.assets), facts.groups, triggers.bits, silences.raised, asked,
-        tables.arbitration, tables.weights, excluded,
+    asked, (n, n_products) = policy.asked(context), block.words.shape
+    facts, factors = CustomerFacts.empty(n), Priorities.nothing((n, n_products))
+    silences = Silences(
+        np.zeros((n, n_products), np.uint64), np.zeros((n, n_products), np.bool_), np.empty(n, np.bool_)
+    )
+    triggers = FoundTriggers(np.empty(n, np.uint16), np.empty((n, len(TRIGGERS), 2), np.float32))
+    excluded, steps = np.empty((n, n_products), np.uint32), np.zeros((n, n_products), np.uint8)
+    free, personalised = np.empty((n, n_products), np.bool_), np.empty(n, np.bool_)
+    service_actions = np.empty(n, np.uint16)
+    arguments = (
+        block.positions, block.versions, block.words, np.ascontiguousarray(propensities), asked,
+        fresh.rows_of(block.positions), tuple(fresh.arrays), channels_to(context.channel, fresh.channels),
+        np.empty((n, 2), np.float32), *policy.tables(context).plain, _arrays_of(facts), excluded, steps,
+        np.empty(n, np.uint32), _arrays_of(silences), _arrays_of(triggers), _arrays_of(factors), service_actions,
+        personalised, free,
     )  # fmt: skip
-    free = (excluded & _PERSONAL) == 0
+    if n_broken := one_pass.over(n, *arguments):
+        raise BadInput(f"{n_broken} propensities are NaN: the model that gave them must be trained again")
     if products is not None:
         free &= products
-    ranked = _ranked(factors.priorities, free, asked, min(limit, block.n_products))
-    shown = _shown(factors, steps, free, ranked, excluded)
+    ranked = _ranked(factors.priorities, free, asked if context.asked else None, min(limit, n_products))
+    (given, values, contexts, levers, priorities), to_do = _shown(factors, steps, free, ranked, excluded)
     return Decisions(
         block.positions,
         ranked,
-        *shown,
+        given,
+        values,
+        contexts,
+        levers,
+        priorities,
+        to_do,
         excluded=excluded,
-        personalised=(refused & ~_PERSONAL) == 0,
-        service_actions=_service_actions(policy, facts, silences, triggers),
+        personalised=personalised,
+        service_actions=service_actions,
         found_triggers=triggers,
         facts=facts,
         silences=silences,
@@ -137,11 +144,15 @@ def decide(
     )
 
 
+def _arrays_of(found: CustomerFacts | Silences | FoundTriggers | Priorities) -> tuple[NDArray, ...]:
+    return tuple(vars(found).values())
+
+
 def _ranked(
-    priorities: NDArray[np.float32], free: NDArray[np.bool_], asked: NDArray[np.bool_], limit: int
+    priorities: NDArray[np.float32], free: NDArray[np.bool_], asked: NDArray[np.bool_] | None, limit: int
 ) -> NDArray[np.int32]:
     """The best of what is `free`, what the client asked for before the rest."""
-    if not asked.any():
+    if asked is None:
         return top_k(priorities, free, limit)
     ranked = np.hstack([top_k(priorities, free & asked, limit), top_k(priorities, free & ~asked, limit)])
     return np.take_along_axis(ranked, np.argsort(ranked < 0, axis=1, kind="stable"), axis=1)[:, :limit].copy()
@@ -153,27 +164,17 @@ def _shown(
     free: NDArray[np.bool_],
     ranked: NDArray[np.int32],
     excluded: NDArray[np.uint32],
-) -> tuple[
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.uint8],
-]:
-    """The factors and steps of what is `ranked`, 0 where nothing is; what is `free` and is not shown is outranked."""
-    shape = ranked.shape
-    shown = (
-        np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.float32),
-        np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.uint8),
-    )  # fmt: skip
-    _show((*vars(factors).values(), steps), free, ranked, excluded, shown)
-    return shown
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The factors, shape (5, n_customers, limit), and steps of what is `ranked`, 0 where nothing is; what is `free` and
+    is not shown is outranked."""
+    shown, to_do = np.zeros((5, *ranked.shape), np.float32), np.zeros(ranked.shape, np.uint8)
+    _show(_arrays_of(factors), steps, free, ranked, excluded, shown, to_do)
+    return shown, to_do
 
 
 @numba.njit(cache=True, nogil=True)
-def _show(values, free, ranked, excluded, shown):  # type: ignore[no-untyped-def]
-    propensities, worth, contexts, levers, priorities, steps = values
+def _show(factors, steps, free, ranked, excluded, shown, to_do):  # type: ignore[no-untyped-def]
+    propensities, values, contexts, levers, priorities = factors
     for row in range(len(ranked)):
         for product in range(free.shape[1]):
             if free[row, product]:
@@ -183,24 +184,9 @@ def _show(values, free, ranked, excluded, shown):  # type: ignore[no-untyped-def
             if product < 0:
                 break
             excluded[row, product] &= ~_OUTRANKED
-            shown[0][row, place] = propensities[row, product]
-            shown[1][row, place] = worth[row, product]
-            shown[2][row, place] = contexts[row, product]
-            shown[3][row, place] = levers[row, product]
-            shown[4][row, place] = priorities[row, product]
-            shown[5][row, place] = steps[row, product]
-
-
-def _service_actions(
-    policy: CompiledPolicy, facts: CustomerFacts, silences: Silences, triggers: FoundTriggers
-) -> NDArray[np.uint16]:
-    bits = np.zeros(len(facts.groups), dtype=np.uint16)
-    for number, action in enumerate(policy.policy.service_actions):
-        if action.when == "risk_assessment_expired":
-            due = (facts.assessments & EXPIRED_ASSESSMENT) != 0
-        elif action.when == "open_complaint":
-            due = silences.complaint
-        else:
-            due = (triggers.bits >> TRIGGERS.index(action.when) & 1) != 0
-        bits |= due.astype(np.uint16) << np.uint16(number)
-    return bits
+            shown[0, row, place] = propensities[row, product]
+            shown[1, row, place] = values[row, product]
+            shown[2, row, place] = contexts[row, product]
+            shown[3, row, place] = levers[row, product]
+            shown[4, row, place] = priorities[row, product]
+            to_do[row, place] = steps[row, product]

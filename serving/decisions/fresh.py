@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numba
@@ -148,7 +149,7 @@ class FreshEvents:
         """No events."""
         return _NONE
 
-    @property
+    @cached_property
     def newest_day(self) -> date | None:
         """The day of the newest event."""
         days = self.arrays.days
@@ -156,28 +157,28 @@ class FreshEvents:
 
     def rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Shape (len(positions), 2): where the events of each customer begin and end."""
-        if not len(self.customers):
-            return np.zeros((len(positions), 2), dtype=np.int64)
-        sides = [np.searchsorted(self.customers, positions, side) for side in ("left", "right")]
-        return np.stack(sides, axis=1).astype(np.int64)
+        rows = np.zeros((len(positions), 2), dtype=np.int64)
+        if len(self.customers):
+            _find_rows(self.customers, positions, rows)
+        return rows
 
     def lay_over(self, block: CustomerBlock, day: date) -> CustomerBlock:
         """`block` with what was opened and closed up to `day`; what models compute follows from it."""
-        rows = self.rows_of(block.positions)
-        if not (rows[:, 1] > rows[:, 0]).any():
+        if not len(self.customers):
+            return block
+        rows, today = self.rows_of(block.positions), days_since_epoch(day)
+        if not _are_changed(rows, self.arrays, today):
             return block
         words = block.words.copy()
-        if not _open_and_close(rows, self.arrays, days_since_epoch(day), words):
-            return block
+        _open_and_close(rows, self.arrays, today, words)
         candidates = candidates_of(block.states, words, block.versions, block.period)
         return replace(block, words=words, candidates=candidates)
 
     def jumps(self, positions: NDArray[np.int64], day: date) -> NDArray[np.float32]:
         """Float32, shape (len(positions), 2): what balance jumps up to `day` add to assets, and what of it came in;
         NaN where there was none."""
-        sums = np.full((len(positions), 2), np.nan, dtype=np.float32)
-        if len(self.customers):
-            _add_jumps(self.rows_of(positions), self.arrays, days_since_epoch(day), sums)
+        sums = np.empty((len(positions), 2), dtype=np.float32)
+        add_jumps(0, len(positions), self.rows_of(positions), self.arrays, days_since_epoch(day), sums)
         return sums
 
 
@@ -193,24 +194,40 @@ _NONE = FreshEvents(
 
 
 @numba.njit(cache=True, nogil=True)
+def _find_rows(customers, positions, rows):  # type: ignore[no-untyped-def]
+    for row in range(len(positions)):
+        rows[row, 0] = np.searchsorted(customers, positions[row])
+        rows[row, 1] = np.searchsorted(customers, positions[row], "right")
+
+
+@numba.njit(cache=True, nogil=True)
+def _are_changed(rows, events, day):  # type: ignore[no-untyped-def]
+    """Whether anything was opened or closed."""
+    for row in range(len(rows)):
+        for event in range(rows[row, 0], rows[row, 1]):
+            if events.days[event] <= day and (events.kinds[event] == OPENED or events.kinds[event] == CLOSED):
+                return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _open_and_close(rows, events, day, words):  # type: ignore[no-untyped-def]
-    one, changed = np.uint64(1), False
+    one = np.uint64(1)
     for row in range(len(rows)):
         for event in range(rows[row, 0], rows[row, 1]):
             if events.days[event] > day:
                 continue
             if events.kinds[event] == OPENED:
                 words[row, events.products[event]] |= one
-                changed = True
             elif events.kinds[event] == CLOSED:
                 words[row, events.products[event]] &= ~one
-                changed = True
-    return changed
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_jumps(rows, events, day, sums):  # type: ignore[no-untyped-def]
-    for row in range(len(rows)):
+def add_jumps(start, stop, rows, events, day, sums):  # type: ignore[no-untyped-def]
+    """Write what `FreshEvents.jumps` says into some rows of `sums`; `rows` as `FreshEvents.rows_of` has them."""
+    for row in range(start, stop):
+        sums[row] = np.nan
         for event in range(rows[row, 0], rows[row, 1]):
             if events.days[event] > day or events.kinds[event] != BALANCE_JUMP:
                 continue

@@ -97,8 +97,14 @@ def deploy(
         return _put(workspace, tracking_uri, version, build_id, loaded, now, by, share=share)[0]
 
 
-def roll_back(workspace: Path, tracking_uri: str | None = None, *, by: str) -> Deployment:
+def roll_back(
+    workspace: Path, tracking_uri: str | None = None, *, by: str, share: tuple[Deployment, Recommender] | None = None
+) -> Deployment:
     """Put into use what was in use before; going back again goes further back.
+
+    Parameters
+    ----------
+    by, share : as of `deploy`
 
     Raises
     ------
@@ -117,7 +123,7 @@ def roll_back(workspace: Path, tracking_uri: str | None = None, *, by: str) -> D
         version = Tracking(workspace, tracking_uri).version_of(before.model, before.run_id)
         policy = archived(workspace, before.policy_digest)
         to = before.rolled_back_to or before.number
-        return _put(workspace, tracking_uri, version, before.states, policy, now, by, rolled_back_to=to)[0]
+        return _put(workspace, tracking_uri, version, before.states, policy, now, by, rolled_back_to=to, share=share)[0]
 
 
 def before_of(made: Sequence[Deployment]) -> Deployment | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from features import CustomerStates
 from features.contracts import BRANCH_ID, RM_ID
@@ -22,8 +25,25 @@ def check_sees(principal: Principal, states: CustomerStates, customer_id: str) -
     ------
     NotFound : the same, to the last letter, for a customer of others as for one who does not exist
     """
-    position = states.position_of(customer_id)
-    version = int(states.profile.versions_at(np.array([position], dtype=np.int64), states.as_of_period)[0])
-    rm_id, branch_id = (states.profile.text(name, version) if version >= 0 else None for name in (RM_ID, BRANCH_ID))
-    if not principal.may_see(rm_id, branch_id):
-        raise NotTheirs(str(states.unknown(customer_id)))
+    rows_seen([principal], states, [customer_id])
+
+
+def rows_seen(
+    principals: Sequence[Principal], states: CustomerStates, customer_ids: Sequence[str]
+) -> NDArray[np.int64]:
+    """Shape (len(customer_ids),): the customers' rows of `states`, when each is the principal's at the same place.
+
+    Raises
+    ------
+    NotFound : as `check_sees`
+    """
+    positions = states.positions_of(customer_ids)
+    if all(principal.sees_everybody for principal in principals):
+        return positions
+    profile = states.profile
+    versions = profile.versions_at(positions, states.as_of_period).tolist()
+    for principal, customer_id, version in zip(principals, customer_ids, versions, strict=True):
+        rm_id, branch_id = (profile.text(name, version) if version >= 0 else None for name in (RM_ID, BRANCH_ID))
+        if not principal.may_see(rm_id, branch_id):
+            raise NotTheirs(str(states.unknown(customer_id)))
+    return positions

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -27,8 +26,7 @@ from .caller import caller_of
 SOFTWARE = version("nextproduct")
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A question, who asks it, and in which language the answer is given.
 
     Attributes
@@ -119,16 +117,16 @@ def _state(answer: Answer) -> dict[str, Any]:
     """The customer as the decision saw it; the digest tells whether the features were the same."""
     block, row, facts = answer.block, answer.row, answer.decisions.facts
     products = block.states.catalogue.products
-    level = int(facts.levels[row])
+    level = facts.levels.item(row)
     return {
-        "position": int(block.positions[row]),
+        "position": block.positions.item(row),
         "holdings": [products[product].product_id for product in block.held[row].nonzero()[0].tolist()],
         "features": features_digest(answer),
-        "age": float(facts.ages[row]),
-        "tier": int(facts.tiers[row]),
+        "age": facts.ages.item(row),
+        "tier": facts.tiers.item(row),
         "risk_level": RISK_LEVELS[level - 1] if level else None,
-        "assets": float(facts.assets[row]),
-        "debts": float(facts.debts[row]),
+        "assets": facts.assets.item(row),
+        "debts": facts.debts.item(row),
     }
 
 

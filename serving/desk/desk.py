@@ -7,11 +7,14 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from features import CustomerStates
 from features.errors import NotFound, NotReady
 
 from ..answer import Answer
@@ -20,12 +23,18 @@ from ..decisions.reason_codes import first_reason
 from ..deployment import Deployment, InUse
 from ..recommender import Recommender
 from ..records import Entry, Records, new_entry_id
-from .customers import check_sees
+from .customers import rows_seen
 from .decision_entry import Asked, decision_entry, shown
 from .events import events_in
 
 BLOCK = 32
 """Customers decided together: enough to share the cost of a decision, few enough that nobody waits for the others."""
+
+ENOUGH = BLOCK // 2
+"""Questions that are worth a block of their own while the last one is being put on record."""
+
+AT_ONCE = 2
+"""Blocks that are put on record at the same time."""
 
 MOST_WAITING = 2_000
 """Questions that may wait; more are refused at once rather than answered too late."""
@@ -41,35 +50,32 @@ class Observer(Protocol):
     def observe_stage(self, stage: Literal["events", "decide", "render", "record"], seconds: float) -> None:
         """A stage of some answers has taken `seconds`."""
 
-    def count_decision(self, channel: str, personalised: bool) -> None:
-        """A decision is on record."""
+    def count_decision(self, channel: str, personalised: bool, n: int) -> None:
+        """`n` decisions are on record."""
 
-    def count_offered(self, product_id: str) -> None:
-        """It offers a product."""
+    def count_offered(self, product_id: str, n: int) -> None:
+        """`n` of them offer a product."""
 
-    def count_fallback(self, what: str) -> None:
-        """It was made with less than should have been there."""
+    def count_fallback(self, what: str, n: int) -> None:
+        """`n` of them were made with less than should have been there."""
 
     def count_excluded(self, reason_name: str, n: int) -> None:
-        """It excludes `n` products for the same first reason."""
+        """They exclude `n` products for the same first reason."""
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """What is answered: JSON, and the decision on record that it is."""
 
     decision_id: str
     body: bytes
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     asked: Asked
     shown: asyncio.Future[Shown]
 
 
-@dataclass(frozen=True)
-class _Decided:
+class _Decided(NamedTuple):
     """A decision that is to go on record before it is answered."""
 
     waiting: _Waiting
@@ -94,6 +100,7 @@ class Desk:
         self._urgent: deque[_Waiting] = deque()
         self._patient: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._gathering: asyncio.Future[None] | None = None
 
     async def answer(self, asked: Asked, *, patient: bool = False) -> Shown:
         """The answer, once it is on record.
@@ -117,6 +124,8 @@ class Desk:
         if self._worker is None:
             # of no request in particular: what is logged meanwhile must not bear the first one's id
             self._worker = asyncio.create_task(self._work(), context=Context())
+        elif len(self._urgent) + len(self._patient) >= ENOUGH:
+            self._go_on()
         return await waiting.shown
 
     async def fresh_events(self, customer_ids: Sequence[str], recommender: Recommender) -> dict[str, list[FreshEvent]]:
@@ -130,39 +139,61 @@ class Desk:
             await asyncio.wait([self._worker])
 
     async def _work(self) -> None:
+        recording: deque[asyncio.Task[None]] = deque()
         try:
-            while self._urgent or self._patient:
-                queue = self._urgent or self._patient
-                batch = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
-                await self._attend(batch)
+            while True:
+                while self._urgent or self._patient:
+                    queue = self._urgent or self._patient
+                    batch = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
+                    decided = await self._decided(batch)
+                    while len(recording) >= AT_ONCE:
+                        await recording.popleft()
+                    recording.append(asyncio.create_task(self._record(decided)))
+                    await self._gather(recording[-1])
+                if not recording:
+                    return
+                await recording.popleft()
         finally:
             self._worker = None
 
-    async def _attend(self, batch: list[_Waiting]) -> None:
+    async def _gather(self, recording: asyncio.Task[None]) -> None:
+        """Let questions come in until the last ones are on record, or there are enough to go on with meanwhile: to
+        begin at once would make many small blocks."""
+        if len(self._urgent) + len(self._patient) >= ENOUGH:
+            await asyncio.sleep(0)  # for the recording to begin
+            return
+        self._gathering = asyncio.get_running_loop().create_future()
+        recording.add_done_callback(self._go_on)
+        await self._gathering
+
+    def _go_on(self, _: asyncio.Task[None] | None = None) -> None:
+        if self._gathering is not None and not self._gathering.done():
+            self._gathering.set_result(None)
+
+    async def _decided(self, batch: list[_Waiting]) -> list[_Decided]:
+        """What can be decided of `batch`; who asks for the rest is told."""
         batch = [waiting for waiting in batch if not waiting.shown.done()]  # who has hung up is not waiting
         try:
-            decided = await self._decide(batch)
+            return await self._decide(batch)
         except NotFound as error:
-            if len(batch) == 1:
-                batch[0].shown.set_exception(error)
-            else:  # one of them asks for what there is not: the others are answered all the same
-                for waiting in batch:
-                    await self._attend([waiting])
+            if len(batch) > 1:  # one of them asks for what there is not: the others are answered all the same
+                return [decided for waiting in batch for decided in await self._decided([waiting])]
+            batch[0].shown.set_exception(error)
         except Exception as error:
             for waiting in batch:
-                waiting.shown.set_exception(error)
-        else:
-            # what is asked meanwhile is decided together: to begin with it at once would make many small blocks
-            await self._record(decided)
+                if not waiting.shown.done():
+                    waiting.shown.set_exception(error)
+        return []
 
     async def _decide(self, batch: Sequence[_Waiting]) -> list[_Decided]:
         deployment, recommender = self.in_use.get()
-        for waiting in batch:
-            check_sees(waiting.asked.principal, recommender.states, waiting.asked.question.customer_id)
+        batch, positions = _seen(batch, recommender.states)
+        if not batch:
+            return []
         start = perf_counter()
         events = await self._events([waiting.asked.question.customer_id for waiting in batch], recommender)
         start = self._observe("events", start)
-        answers = list(_answers(recommender, batch, events))
+        answers = list(_answers(recommender, batch, positions, events))
         start = self._observe("decide", start)
         decided = [self._on_paper(waiting, answer, deployment, events) for waiting, answer in answers]
         self._observe("render", start)
@@ -184,6 +215,8 @@ class Desk:
         return _Decided(waiting, answer, Shown(decision_id, body), entry)
 
     async def _record(self, decided: Sequence[_Decided]) -> None:
+        if not decided:
+            return
         start = perf_counter()
         try:
             await self.records.append([each.entry for each in decided])
@@ -207,19 +240,28 @@ class Desk:
 
     def _count(self, decided: Sequence[_Decided]) -> None:
         if self.records.queued:
-            self._observer.count_fallback("records_in_files")
-        excluded: Counter[Reason | None] = Counter()
+            self._observer.count_fallback("records_in_files", len(decided))
+        decisions: Counter[tuple[str, bool]] = Counter()
+        offered: Counter[str] = Counter()
+        excluded: Counter[int] = Counter()
         for each in decided:
             recommendation = each.answer.recommendation
-            self._observer.count_decision(recommendation.channel, recommendation.personalised)
-            if not recommendation.personalised:
-                self._observer.count_fallback("popularity")
-            for suggestion in recommendation.suggestions:
-                self._observer.count_offered(suggestion.product_id)
-            excluded.update(map(first_reason, each.answer.decisions.excluded[each.answer.row].tolist()))
-        for reason, n in excluded.items():
-            if reason is not None:
-                self._observer.count_excluded(reason.name, n)
+            decisions[recommendation.channel, recommendation.personalised] += 1
+            offered.update([suggestion.product_id for suggestion in recommendation.suggestions])
+        for together in {id(each.answer.decisions): each.answer.decisions for each in decided}.values():
+            excluded.update(together.excluded.ravel().tolist())
+        for (channel, personalised), n in decisions.items():
+            self._observer.count_decision(channel, personalised, n)
+            if not personalised:
+                self._observer.count_fallback("popularity", n)
+        for product_id, n in offered.items():
+            self._observer.count_offered(product_id, n)
+        first: Counter[Reason] = Counter()
+        for bits, n in excluded.items():
+            if (reason := first_reason(bits)) is not None:
+                first[reason] += n
+        for reason, n in first.items():
+            self._observer.count_excluded(reason.name, n)
 
     def _observe(self, stage: Literal["events", "decide", "render", "record"], start: float) -> float:
         now = perf_counter()
@@ -227,22 +269,48 @@ class Desk:
         return now
 
 
+def _seen(batch: Sequence[_Waiting], states: CustomerStates) -> tuple[Sequence[_Waiting], NDArray[np.int64]]:
+    """Those of `batch` who may see their customer, and the customers' rows; the others are told that there is none."""
+
+    def rows(some: Sequence[_Waiting]) -> NDArray[np.int64]:
+        asked = [waiting.asked for waiting in some]
+        return rows_seen([each.principal for each in asked], states, [each.question.customer_id for each in asked])
+
+    try:
+        return batch, rows(batch)
+    except NotFound:
+        seen = []
+        for waiting in batch:
+            try:
+                rows([waiting])
+            except NotFound as error:
+                waiting.shown.set_exception(error)
+            else:
+                seen.append(waiting)
+        return seen, rows(seen)
+
+
 def _answers(
-    recommender: Recommender, batch: Sequence[_Waiting], events: dict[str, list[tuple[str, FreshEvent]]]
+    recommender: Recommender,
+    batch: Sequence[_Waiting],
+    positions: NDArray[np.int64],
+    events: dict[str, list[tuple[str, FreshEvent]]],
 ) -> Iterable[tuple[_Waiting, Answer]]:
     """Each customer's day is that of their own events, whoever else is asked about."""
     quiet = recommender.day(())
-    by_day: dict[date, list[_Waiting]] = {}
-    for waiting in batch:
+    by_day: dict[date, list[int]] = {}
+    for place, waiting in enumerate(batch):
         own = events.get(waiting.asked.question.customer_id)
         day = recommender.day([event for _, event in own]) if own else quiet
-        by_day.setdefault(day, []).append(waiting)
-    for day, together in by_day.items():
+        by_day.setdefault(day, []).append(place)
+    for day, places in by_day.items():
+        together = [batch[place] for place in places]
         happened = [
             event
             for customer_id in dict.fromkeys(waiting.asked.question.customer_id for waiting in together)
             for _, event in events.get(customer_id, ())
         ]
         fresh = FreshEvents.of(recommender.states, happened) if happened else FreshEvents.none()
-        answers = recommender.answer([waiting.asked.question for waiting in together], fresh=fresh, day=day)
+        questions = [waiting.asked.question for waiting in together]
+        answers = recommender.answer(questions, positions=positions[places], fresh=fresh, day=day)
         yield from zip(together, answers, strict=True)

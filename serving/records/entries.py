@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from features.errors import BadInput
@@ -142,7 +143,13 @@ def new_entry_id() -> str:
 
 def now() -> str:
     """UTC to the microsecond, as entries have it."""
-    return f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_to_the_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(2)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def is_storable(text: str) -> bool:

@@ -24,6 +24,9 @@ from .tables import entries as table
 
 Found = TypeVar("Found")
 
+_AT_ONCE = 64
+"""Keys that may be looked up by an event loop itself, where that is as short as a function call."""
+
 
 class Records:
     """What is on record, and the one way to add to it.
@@ -226,7 +229,7 @@ class Records:
     async def _read(self, lookup: Callable[[Sequence[str]], list[Found]], keys: Sequence[str]) -> list[Found]:
         if not keys:
             return []
-        if self.database.answers_at_once:
+        if self.database.answers_at_once and len(keys) <= _AT_ONCE:
             return lookup(keys)
         return await asyncio.get_running_loop().run_in_executor(self._readers, lookup, keys)
 

@@ -43,7 +43,7 @@ WORKERS = 2
 ROUNDS, TURN = 3, 8.0
 """Rounds, and seconds of each contestant's turn in one."""
 
-CONNECTIONS, RATE_CONNECTIONS = 32, 100
+CONNECTIONS, RATE_CONNECTIONS = 64, 100
 RATE, IDLE_RATE = 200.0, 20.0
 SOAK, SETTLING, LOOK_EVERY = 120.0, 20.0, 2.0
 """Seconds at `RATE`; of them those before memory is looked at; between two looks."""
@@ -54,6 +54,9 @@ memory when somebody first asks for them, and are no growth of the service."""
 
 FLAT = 1.0
 """MB a minute that are no growth."""
+
+SETTINGS = "[serving.access]\nrequests_per_second = 1_000_000\n"
+"""One caller stands for many: a limit of what each may ask for would stop the load."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +283,7 @@ class _Asked:
     """Asks a workspace's service about customers to whom something may be offered, and counts what is answered."""
 
     def __init__(self, workspace: Path) -> None:
+        from features.config import CONFIG_FILE
         from serving.access import Role, create_demo_key, issue_demo_token
         from tests.benchmarks.service_bank import CUSTOMERS
 
@@ -287,6 +291,7 @@ class _Asked:
         offered = (workspace / CUSTOMERS).read_text(encoding="utf-8").split()
         self._customers = tuple(random.Random(1).sample(offered, ASKED_FOR))
         create_demo_key(workspace)
+        (workspace / CONFIG_FILE).write_text(SETTINGS, encoding="utf-8")
         self._token = issue_demo_token(workspace, Role.ADMINISTRATOR)
         self._loads = self._answered = 0
         self._on_record = _entries(workspace)

@@ -23,6 +23,10 @@ from typing import cast
 import numpy as np
 import uvloop
 
+_BETWEEN = 0.003
+"""Seconds from one new connection to the next. Of many at once, a worker that wakes first takes all; of those that come
+under load, whoever has the least to do."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -213,21 +217,26 @@ class _Generator:
 
     async def run(self) -> Report:
         loop = asyncio.get_running_loop()
+        closed = self._load.rate is None
+        self._begin()
         for _ in range(self._load.connections):
             await self._connect()
-        self._start = self._last = time.perf_counter()
-        self._end = self._start + self._load.seconds
-        if self._load.rate is None:
-            for _ in range(self._load.connections):
-                self._ask(self._start)
-        else:
+            if closed:
+                self._ask(time.perf_counter())
+            await asyncio.sleep(_BETWEEN)
+        if not closed:
+            self._begin()
             moments = due_moments(self._load.rate, self._load.seconds, self._load.seed)
             threading.Thread(target=self._keep_time, args=(moments, loop), daemon=True).start()
-        await asyncio.sleep(self._load.seconds)
+        await asyncio.sleep(self._end - time.perf_counter())
         while (self._waiting or self._under_way) and time.perf_counter() < self._end + self._load.patience:
             await asyncio.sleep(0.01)
         self._is_over = True
         return self._report()
+
+    def _begin(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._end = self._start + self._load.seconds
 
     def has_free(self, connection: _Connection) -> None:
         """Send what has waited longest for a connection."""

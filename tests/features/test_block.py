@@ -1,5 +1,6 @@
 """Blocks of a bank whose holdings can be seen by eye."""
 
+import re
 from datetime import date
 
 import numpy as np
@@ -106,9 +107,15 @@ def test_blocks_hold_every_known_customer_once_in_order(states: CustomerStates) 
 
 def test_customers_are_found_by_id(states: CustomerStates) -> None:
     assert [states.customer_id(row) for row in range(3)] == ["both", "person", "stranger"]
-    for unknown in ("perso", "personx", "", "zz"):
-        with pytest.raises(NotFound, match=f"customer '{unknown}' is not in the states of 2024-06-30"):
+    for unknown in ("perso", "personx", "strangers", "", "zz", "\0", "person\0", "stranger\0", "péson", "\ud800"):
+        told = re.escape(f"customer {unknown!r} is not in the states of 2024-06-30")
+        with pytest.raises(NotFound, match=told):
             states.position_of(unknown)
+        with pytest.raises(NotFound, match=told):
+            states.positions_of(["both", unknown, "nobody"])
+    assert states.positions_of(["stranger", "both", "stranger"]).tolist() == [2, 0, 2]
+    assert states.positions_of([]).tolist() == []
+    assert states.ids_of(np.array([2, 0, 2])) == ["stranger", "both", "stranger"]
 
 
 def test_a_period_out_of_memory_is_refused(states: CustomerStates) -> None:

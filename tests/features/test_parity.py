@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from features.block import CustomerBlock
+from features.chunks import CHUNK, FEW
 from features.states import CustomerStates
 
 NO_ARRAYS = ("states", "period", "partly_hidden", "availability")  # the last: only at occasions
@@ -40,12 +41,13 @@ def test_the_order_and_size_of_blocks_change_nothing(synthetic_states: CustomerS
     everyone = states.block(states.known_at(period), period)
     shuffled = np.random.default_rng(0).permutation(everyone.n_customers)
     other = states.block(everyone.positions[shuffled], period)
-    in_blocks = list(states.blocks(period, size=97))
     for name in ARRAYS:
-        of_all = getattr(everyone, name)
-        np.testing.assert_array_equal(bits(getattr(other, name)), bits(of_all[shuffled]), err_msg=name)
-        joined = np.concatenate([getattr(block, name) for block in in_blocks])
-        np.testing.assert_array_equal(bits(joined), bits(of_all), err_msg=name)
+        np.testing.assert_array_equal(bits(getattr(other, name)), bits(getattr(everyone, name)[shuffled]), err_msg=name)
+    for size in (1, FEW - 1, FEW, CHUNK + 1):
+        in_blocks = list(states.blocks(period, size))
+        for name in ARRAYS:
+            joined = np.concatenate([getattr(block, name) for block in in_blocks])
+            np.testing.assert_array_equal(bits(joined), bits(getattr(everyone, name)), err_msg=f"{name} by {size}")
 
 
 def test_the_bank_tries_every_family(synthetic_states: CustomerStates) -> None:

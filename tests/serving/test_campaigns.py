@@ -128,7 +128,7 @@ class Streaming:
             n_customers=10_000,
             as_of_period=0,
             catalogue=Catalogue(),
-            customer_id=lambda position: f"c{position:05}",
+            ids_of=lambda positions: [f"c{position:05}" for position in positions],
             profile=SimpleNamespace(versions_at=lambda positions, _: positions, text=lambda *_: None),
         )
 

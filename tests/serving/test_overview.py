@@ -20,7 +20,7 @@ from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reason_codes import REASONS_OF, mask_of
 from serving.language import Language
 from serving.overview import overview_from, overview_of
-from serving.recommendation import Versions, recommendation_of
+from serving.recommendation import Versions, recommendations_of
 from tests.oracles import policy as oracle
 from tests.training.banks import write_bank
 
@@ -50,7 +50,7 @@ def seen(states, policy, customer_id, events=(), day=None):
     block = fresh.lay_over(block, day)
     propensities = np.full((1, len(states.catalogue)), 0.5, dtype=np.float32)
     decisions = decide(propensities, block, compiled_policy, context, limit=1, fresh=fresh)
-    recommendation = recommendation_of(block, decisions, compiled_policy, context, VERSIONS, ())
+    (recommendation,) = recommendations_of(block, decisions, compiled_policy, context, VERSIONS)
     return overview_from(Answer(Question(customer_id, 1), recommendation, context, block, decisions, 0), policy, fresh)
 
 
@@ -165,8 +165,8 @@ def test_is_what_the_tables_rows_and_the_events_say(case: Case):
     context = Context(case.channel, case.day)
     block = fresh.lay_over(case.bank.block_of(case.customers, case.period), case.day)
     decisions = decided(case, policy)
-    for row, customer_id in enumerate(case.customers):
-        recommendation = recommendation_of(block, decisions, policy, context, VERSIONS, (), row)
+    recommendations = recommendations_of(block, decisions, policy, context, VERSIONS)
+    for row, (customer_id, recommendation) in enumerate(zip(case.customers, recommendations, strict=True)):
         answer = Answer(Question(customer_id, case.limit), recommendation, context, block, decisions, row)
         found = overview_from(answer, case.policy, fresh)
         events = [event for event in case.events if event.customer_id == customer_id and event.day <= case.day]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from features.errors import NotReady
+from features.errors import BadInput, NotReady
 from tests.training.models.fixtures import block_of
-from training.blend import Blend, Choices, given_buyable, pooled
-from training.calibration import ProductCalibration
+from training.blend import Blend, CalibratedBlend, Choices, given_buyable, pooled
+from training.calibration import ProductCalibration, Scale
 
 
 def log_odds(p):
@@ -108,9 +108,35 @@ def test_a_loaded_blend_says_what_the_saved_one_did(bank, tmp_path) -> None:
     calibration.add(pooled(parts, weights), acquired, np.ones_like(acquired))
     blend = Blend(weights, calibration.fit())
     blend.save(tmp_path)
-    assert Blend.load(tmp_path).propensities(parts).tobytes() == blend.propensities(parts).tobytes()
-    expected = blend.propensities(parts).sum()
+    loaded, said = Blend.load(tmp_path), pooled(parts, weights)
+    assert loaded.weights == weights
+    assert loaded.calibration.apply(said).tobytes() == blend.calibration.apply(said).tobytes()
+    expected = blend.calibration.apply(said).sum()
     assert expected == pytest.approx(acquired.sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 700])
+@pytest.mark.parametrize("last", Scale)
+def test_in_one_pass_it_says_what_it_says_step_by_step(n, last) -> None:
+    rng = np.random.default_rng(n)
+
+    def calibration(scale: Scale) -> ProductCalibration:
+        return ProductCalibration(scale, 0.3, 2.0, rng.normal(-3, 1, 9), rng.uniform(0.5, 1.5, 9))
+
+    calibrations = {"a": calibration(Scale.LOG_ODDS), "b": calibration(Scale.STANDARD)}
+    blend = Blend({"b": 0.8, "a": 0.4}, calibration(last))
+    scores = {"a": rng.random((n, 9)).astype(np.float32), "b": rng.normal(0, 9, (n, 9)).astype(np.float32)}
+    scores["a"][0, :3] = 0, 1, np.nan
+    candidates = rng.random((n, 9)) < 0.8
+    parts = {name: calibrations[name].apply(said) for name, said in scores.items()}
+    expected = np.where(candidates, blend.calibration.apply(pooled(parts, blend.weights)), np.float32(0))
+    at_once = CalibratedBlend.of(blend, calibrations)
+    found = at_once.propensities(np.stack([scores["b"], scores["a"]]), candidates)
+    assert found.tobytes() == expected.tobytes()
+    alone = at_once.propensities(np.stack([scores["b"][-1:], scores["a"][-1:]]), candidates[-1:])
+    assert alone.tobytes() == found[-1:].tobytes()
+    with pytest.raises(BadInput, match="cannot be blended for 9 products"):
+        at_once.propensities(np.zeros((2, n, 8), np.float32), candidates[:, :8])
 
 
 def test_what_can_rarely_be_bought_is_the_likelier_where_it_can_be() -> None:

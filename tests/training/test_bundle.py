@@ -9,7 +9,7 @@ import pytest
 from features import Catalogue
 from features.errors import BadInput, NotFound
 from training import CHAMPION, Bundle, Tracking
-from training.blend import BLEND, given_buyable
+from training.blend import BLEND, given_buyable, pooled
 from training.bundle import MANIFEST
 from training.models import MODELS
 
@@ -73,7 +73,8 @@ class TestPropensities:
         parts = {
             name: bundle.calibrations[name].apply(bundle.models[name].score(block)) for name in bundle.blend.weights
         }
-        expected = bundle.fallback.mix(bundle.blend.propensities(parts), states.catalogue, block.segments)
+        blended = bundle.blend.calibration.apply(pooled(parts, bundle.blend.weights))
+        expected = bundle.fallback.mix(blended, states.catalogue, block.segments)
         found = bundle.propensities(block, BLEND)
         assert np.array_equal(found, np.where(block.candidates, expected, 0))
         alone = bundle.propensities(block.take(np.array([5])), BLEND)
@@ -172,16 +173,18 @@ class TestEvidence:
 
 class TestStrongestRule:
     def test_is_that_of_what_the_customer_holds(self, bundle, states):
-        block = everyone(states)
-        found = 0
-        for row in range(0, block.n_customers, 17):
-            for product in np.flatnonzero(block.candidates[row]).tolist():
-                rule = bundle.strongest_rule(block, row, product)
-                assert rule == bundle.rules.strongest(block.held[row], product)
-                if rule is not None:
-                    assert block.held[row, list(rule.held)].all()
-                    assert rule.product == product
-                    found += 1
+        block, found = everyone(states), 0
+        products = np.tile(np.arange(-1, block.n_products), (block.n_customers, 1))
+        antecedents, _ = bundle.rules.strongest(block.held, products)
+        strongest = bundle.strongest_rules(block, products)
+        for row, place in np.ndindex(*products.shape):
+            antecedent, product, rule = antecedents[row, place], products[row, place], strongest.rule(row, place)
+            assert rule == (None if antecedent < 0 else bundle.rules.rule(antecedent, product))
+            assert strongest.lifts[row, place] == (1 if rule is None else rule.lift)
+            if rule is not None:
+                assert block.held[row, list(rule.held)].all()
+                assert rule.product == product
+                found += 1
         assert found > 20
 
     def test_is_none_where_the_run_fitted_no_rules(self, bundle, states):
@@ -190,7 +193,8 @@ class TestStrongestRule:
             bundle.manifest, bundle.catalogue, bundle.layout, models, bundle.calibrations, bundle.fallback, bundle.blend
         )
         assert without.rules is None
-        assert without.strongest_rule(everyone(states), 0, 0) is None
+        block = everyone(states).take(np.arange(2))
+        assert without.strongest_rules(block, np.zeros((2, 3), np.int64)) is None
 
 
 class TestWhatIsNotAsWritten:

@@ -160,6 +160,17 @@ class TestAddsUp:
         assert np.array_equal(found.features, without.features)
         np.testing.assert_allclose(found.log_odds - found.fallback, without.log_odds, atol=1e-9)
 
+    def test_for_a_blend_that_is_calibrated_by_another_scale(self, bundle, states):
+        n = len(bundle.layout.products)
+        standard = ProductCalibration(Scale.STANDARD, 0.1, 0.5, np.linspace(-3, -2, n), np.linspace(0.5, 1.5, n))
+        serving = Bundle(
+            bundle.manifest, bundle.catalogue, bundle.layout, bundle.models, bundle.calibrations, bundle.fallback,
+            Blend({"propensity": 1.0, "ease": 0.4}, standard),
+        )  # fmt: skip
+        block = everyone(states)
+        found = assert_adds_up(serving, block, drawn(block), BLEND)
+        assert set(found.models) == {BLEND}
+
     @pytest.mark.parametrize("weights", [None, {"propensity": 1.0, "ease": 0.4}])
     def test_when_it_is_known_what_can_be_bought(self, bundle, states, weights):
         blend = bundle.blend if weights is None else Blend(weights, bundle.blend.calibration)
@@ -288,39 +299,30 @@ def test_the_strongest_rule_is_told_by_the_positions_of_the_block(bundle, states
     """Each product stands one further in the later states, whose first is new."""
     block, now = everyone(states), everyone(later)
     assert later.catalogue.product_ids[1:] == states.catalogue.product_ids
+    products = np.tile(np.arange(block.n_products), (block.n_customers, 1))
+    further = np.hstack([np.full((len(products), 1), -1), np.zeros((len(products), 1), np.int64), products + 1])
+    rules, moved = bundle.strongest_rules(block, products), bundle.strongest_rules(now, further)
+    assert moved.lifts[:, 2:].tolist() == rules.lifts.tolist()
+    assert (moved.lifts[:, :2] == 1).all()
     found = 0
-    for row in range(0, block.n_customers, 29):
-        assert bundle.strongest_rule(now, row, 0) is None
-        for product in np.flatnonzero(block.candidates[row]).tolist():
-            rule, moved = bundle.strongest_rule(block, row, product), bundle.strongest_rule(now, row, product + 1)
-            if rule is None:
-                assert moved is None
-                continue
-            held = tuple(position + 1 for position in rule.held)
-            assert moved == replace(rule, held=held, product=product + 1)
-            found += 1
-    assert found > 10
-
-
-@pytest.mark.parametrize("kept", [1 << 14, 3])
-def test_the_strongest_rules_are_remembered(states, trained, monkeypatch, kept):
-    monkeypatch.setattr("training.bundle._RULES_KEPT", kept)
-    bundle = Bundle.open(Tracking(trained).version(CHAMPION).folder)
-    block, found = everyone(states).take(np.arange(0, 300, 10)), 0
-    for _ in range(2):
-        for row in range(block.n_customers):
-            for product in np.flatnonzero(block.candidates[row]).tolist():
-                rule = bundle.strongest_rule(block, row, product)
-                assert rule == bundle.rules.strongest(block.held[row], product)
-                found += rule is not None
-                assert len(bundle._view_of(states.catalogue).rules) <= kept
+    for row, place in np.ndindex(*products.shape):
+        rule, other = rules.rule(row, place), moved.rule(row, place + 2)
+        assert other is moved.rule(row, place + 2), "a rule is made once"
+        if rule is None:
+            assert other is None
+            continue
+        assert other == replace(rule, held=tuple(p + 1 for p in rule.held), product=rule.product + 1)
+        found += 1
     assert found > 100
 
 
 class TestArithmetic:
     """A sum of known terms: log-odds 3 = base 1 + features (0.5, 0.25) + a model's 0.75 + alternatives 0.5."""
 
-    known = Terms(np.array([3, 1, 0.5, 0.75]).reshape(4, 1, 1), ("m",), np.array([[[0.5, 0.25]]]), np.ones((1, 1)))
+    @property
+    def known(self) -> Terms:
+        values = np.array([3, 1, 0.5, 0.75]).reshape(4, 1, 1)
+        return Terms(values, ("m",), np.array([[[0.5, 0.25]]]), np.ones((1, 1)))
 
     @staticmethod
     def summed(terms: Terms) -> Contributions:
@@ -337,15 +339,22 @@ class TestArithmetic:
         assert found.models["m"] == pytest.approx(1.5)
 
     def test_the_edges_are_taken_from_the_alternatives(self):
-        far = self.known.along(np.zeros(1), np.array([10.0]), None)
-        found = self.summed(far.along(np.zeros(1), np.array([2.0]), None))
+        steep, double = (
+            ProductCalibration(Scale.LOG_ODDS, 0.0, 1.0, np.zeros(1), np.array([slope])) for slope in (10.0, 2.0)
+        )
+        first = np.zeros((1, 1), np.int64)
+        found = self.summed(self.known.calibrated(steep, first).calibrated(double, first))
         furthest = np.log((1 - EDGE) / EDGE)
         assert found.log_odds == pytest.approx(2 * furthest)
         assert found.alternatives == pytest.approx(2 * (5 - (30 - furthest)))
         assert found.features.ravel() == pytest.approx([10, 5])
 
     def test_a_blend_adds_up_weighted_terms(self):
-        other = Terms.of_model("n", np.array([[2.0]]), np.array([[0.5]]))
+        line = ProductCalibration(Scale.STANDARD, 1.0, 2.0, np.array([9.0, 0.5]), np.array([9.0, 3.0]))
+        other = Terms.of_model(
+            "n", np.array([[9, 2]], np.float32), line, np.array([9.0, 0.5]), np.ones((1, 1), np.int64)
+        )
+        assert other.log_odds == pytest.approx(0.5 + 3 * (2 - 1) / 2)
         for parts in ({"a": self.known, "n": other}, {"n": other, "a": self.known}):
             found = self.summed(Terms.pooled(parts, {"a": 0.5, "n": 2.0}))
             assert found.log_odds == pytest.approx(0.5 * 3 + 2 * 2)

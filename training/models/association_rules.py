@@ -85,15 +85,33 @@ class AssociationRules(LiftModel):
         ]
         return tuple(sorted(found, key=lambda rule: (-rule.lift, rule.held, rule.product)))
 
-    def strongest(self, held: NDArray[np.bool_], product: int) -> Rule | None:
-        """The rule of the largest lift above 1 from products that are `held`, shape (n_products,), to `product`.
+    def strongest(
+        self, portfolios: NDArray[np.bool_] | NDArray[np.uint64], products: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The rules of the largest lift above 1 from what each customer holds to some products.
 
-        The first of `rules` of which that is so: ties go to the lower positions held. None if there is none.
+        The first of `rules` of which that is so: ties go to the lower positions held.
+
+        Parameters
+        ----------
+        portfolios : shape (n_customers, n_products); held where true, or where bit 0 is set
+        products : int64, shape (n_customers, k); -1: none
+
+        Returns
+        -------
+        int64, shape (n_customers, k); antecedents, for `rule`; -1: there is none
+        float64, same shape; lifts; 1: there is none
         """
-        antecedent, first, second = _strongest(
-            np.ascontiguousarray(held, dtype=np.bool_), product, self._are_rules, self._lifts, self._pair_at
-        )
-        return None if antecedent < 0 else self._rule((first,) if second < 0 else (first, second), antecedent, product)
+        found, lifts = np.empty(products.shape, np.int64), np.empty(products.shape)
+        tables = self._are_rules, self._lifts, self._pair_at
+        _strongest(np.ascontiguousarray(portfolios), products, *tables, found, lifts)
+        return found, lifts
+
+    def rule(self, antecedent: int, product: int) -> Rule:
+        """The rule from an antecedent to a product."""
+        n = self.n_products
+        held = (antecedent,) if antecedent < n else tuple(self._pairs[antecedent - n].tolist())
+        return self._rule(held, antecedent, product)
 
     def _rule(self, held: tuple[int, ...], antecedent: int, product: int) -> Rule:
         candidates, acquired = self._counts[:, antecedent, product].tolist()
@@ -130,7 +148,7 @@ class AssociationRules(LiftModel):
         self._pair_at = _pair_at(self._pairs, n)
         self._beyond = np.log(self._lifts[n:] / (self._lifts[self._pairs[:, 0]] * self._lifts[self._pairs[:, 1]]))
 
-    def _lifts_of(self, portfolios: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _lifts_of(self, portfolios: NDArray[np.bool_] | NDArray[np.uint64]) -> NDArray[np.float64]:
         return _combine(portfolios, self._lifts[: self.n_products], self._beyond, self._pair_at)
 
     def _save(self, folder: Path) -> None:
@@ -177,24 +195,27 @@ def _held(cells, held):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _strongest(cells, product, are_rules, lifts, pair_at):  # type: ignore[no-untyped-def]
-    """Antecedent, and the one or two products of it (-1: no second), of the rule of the largest lift above 1."""
-    held = np.empty(len(cells), np.int64)
-    n_held = _held(cells, held)
-    best, lift = (-1, -1, -1), 1.0
-    for i in range(n_held):
-        if held[i] == product:
-            continue
-        if are_rules[held[i], product] and lifts[held[i], product] > lift:
-            best, lift = (held[i], held[i], -1), lifts[held[i], product]
-        for j in range(i + 1, n_held):
-            pair = pair_at[held[i], held[j]]
-            if pair < 0 or held[j] == product:
-                continue
-            antecedent = len(cells) + pair
-            if are_rules[antecedent, product] and lifts[antecedent, product] > lift:
-                best, lift = (antecedent, held[i], held[j]), lifts[antecedent, product]
-    return best
+def _strongest(portfolios, products, are_rules, lifts, pair_at, found, how_strong):  # type: ignore[no-untyped-def]
+    """Write antecedent and lift of the rule of the largest lift above 1 to each of `products`; -1: there is none."""
+    n_products = portfolios.shape[1]
+    held = np.empty(n_products, np.int64)
+    for row in range(len(products)):
+        n_held = _held(portfolios[row], held)
+        for k in range(products.shape[1]):
+            product, best, lift = products[row, k], -1, 1.0
+            for i in range(n_held if product >= 0 else 0):
+                if held[i] == product:
+                    continue
+                if are_rules[held[i], product] and lifts[held[i], product] > lift:
+                    best, lift = held[i], lifts[held[i], product]
+                for j in range(i + 1, n_held):
+                    pair = pair_at[held[i], held[j]]
+                    if pair < 0 or held[j] == product:
+                        continue
+                    antecedent = n_products + pair
+                    if are_rules[antecedent, product] and lifts[antecedent, product] > lift:
+                        best, lift = antecedent, lifts[antecedent, product]
+            found[row, k], how_strong[row, k] = best, lift
 
 
 @njit(cache=True, nogil=True)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from features import CustomerBlock
 
-from .popularity import PopularityConfig, SegmentCounts, rates_of
+from .popularity import PopularityConfig, SegmentCounts, segment_in
 from .portfolios import distinct_portfolios
 from .protocol import Model
 
+_FEW = 64  # customers: below this, finding out who holds the same costs more than reading each portfolio
 _SMALLEST, _LARGEST = 1e-9, 1e9  # products of lifts beyond these say no more
 
 
@@ -53,8 +54,9 @@ class LiftModel(Model):
     _rates: NDArray[np.float32]
 
     def _score(self, block: CustomerBlock) -> NDArray[np.float32]:
-        portfolios, inverse = distinct_portfolios(block.words)
-        return _lifted(rates_of(self._rates, block.segments), self._lifts_of(portfolios), inverse)
+        n = block.n_customers
+        portfolios, inverse = (block.words, np.arange(n)) if n < _FEW else distinct_portfolios(block.words)
+        return _lifted(self._rates, block.segments, self._lifts_of(portfolios), inverse)
 
     def _save(self, folder: Path) -> None:
         np.save(folder / "rates.npy", self._rates)
@@ -63,17 +65,21 @@ class LiftModel(Model):
         self._rates = np.load(folder / "rates.npy", allow_pickle=False)
 
     @abstractmethod
-    def _lifts_of(self, portfolios: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Lifts (m, n_products) of portfolios (m, n_products), each on its own, summed up in a fixed order."""
+    def _lifts_of(self, portfolios: NDArray[np.bool_] | NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Lifts (m, n_products) of portfolios (m, n_products), each on its own, summed up in a fixed order.
+
+        `portfolios` : bool, or uint64 history words whose bit 0 says held now
+        """
 
 
 @njit(cache=True, nogil=True)
-def _lifted(rates, lifts, inverse):  # type: ignore[no-untyped-def]
-    n_customers, n_products = rates.shape
+def _lifted(rates, segments, lifts, inverse):  # type: ignore[no-untyped-def]
+    n_customers, n_products = len(segments), rates.shape[1]
     scores = np.empty((n_customers, n_products), np.float32)
     for row in range(n_customers):
+        segment = segment_in(rates, segments[row])
         for product in range(n_products):
             lift = min(max(lifts[inverse[row], product], _SMALLEST), _LARGEST)
-            rate = np.float64(rates[row, product])
+            rate = np.float64(rates[segment, product])
             scores[row, product] = rate * lift / (1.0 - rate + rate * lift)
     return scores

@@ -86,8 +86,21 @@ class SegmentCounts:
 
 def rates_of(rates: NDArray[np.float32], segments: NDArray[np.int32]) -> NDArray[np.float32]:
     """The rows of `rates`, as `SegmentCounts.rates` gives them, of some customers' segments."""
-    # a segment that the fit did not have: the rates of all customers, the last row, still hold
-    return rates.take(np.minimum(segments, rates.shape[0] - 1), axis=0)
+    return _rates_of(rates, segments)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def segment_in(rates, segment):  # type: ignore[no-untyped-def]
+    """The row of `rates` for a segment; of one that the fit did not have, the last: the rates of all customers."""
+    return min(segment, len(rates) - 1)
+
+
+@njit(cache=True, nogil=True)
+def _rates_of(rates, segments):  # type: ignore[no-untyped-def]
+    found = np.empty((len(segments), rates.shape[1]), rates.dtype)
+    for row in range(len(segments)):
+        found[row] = rates[segment_in(rates, segments[row])]
+    return found
 
 
 def _shrunk(

@@ -9,7 +9,7 @@ learners: retail and corporate choices have nothing in common.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import log, log1p
 from pathlib import Path
@@ -27,18 +27,18 @@ from ..calibration import EDGE
 from ..contributions import Contributions
 from ..examples import Examples
 from .encoding import Encoding
-from .propensity_sums import EXCLUDED, PropensitySums
+from .propensity_sums import EXCLUDED, PropensitySums, sum_up
 from .protocol import Model, ModelConfig
 from .sparse_choice import SparseChoice
 from .tree_contributions import TreeExplainer
-from .tree_ensemble import ScoringEngine
+from .tree_ensemble import ScoringEngine, TreeEnsemble
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
 _RATE_FLOOR = 1e-6
 _EVENTS_PER_LEAF = 100  # trees that divide fewer acquisitions than that learn them by heart
-_FEW = 64  # customers up to whom sums are kept for contributions
+_FEW = 64  # customers up to whom everything is summed up in one call, and the sums are kept for contributions
 _LINEAR_ROWS = 50_000  # customers that the linear part of acquiring anything is fitted on: a few hundred weights
 _NEVER = log(EDGE) - log1p(-EDGE)  # log-odds read from a score of 0
 
@@ -112,7 +112,16 @@ class _Learners:
     def sums(self, features: NDArray[np.float32], config: PropensityConfig) -> PropensitySums:
         """What they say of customers with `features`, float32, shape (n_rows, n_features)."""
         shape = (len(features), len(self.products))
-        log_odds: NDArray[np.float64] = np.zeros(shape[0])
+        if len(features) <= _FEW and (parts := self._parts) is not None:
+            any_trees, any_linear, trees, linear = parts
+            log_odds, utilities, scores = sum_up(
+                trees.readable(any_trees.readable(features)), any_trees.arguments, self.any_start, any_linear.arguments,
+                config.any_carried, trees.arguments, linear.arguments, shape[1],
+            )  # fmt: skip
+            return PropensitySums(
+                False, log_odds, utilities, scores, self.log_rates, config.choice_carried, self.products
+            )
+        log_odds = np.zeros(shape[0])
         if self.any is not None:
             log_odds = self.any.raw_scores(features, config.threads)[:, 0] + self.any_start
         if self.any_linear is not None:
@@ -126,6 +135,14 @@ class _Learners:
             config.choice_carried,
             self.products,
         )
+
+    @cached_property
+    def _parts(self) -> tuple[TreeEnsemble, SparseChoice, TreeEnsemble, SparseChoice] | None:
+        """All four, when there are all and none is LightGBM's to score: of few customers, one call is enough."""
+        any_trees, trees = (None if engine is None else engine.ensemble for engine in (self.any, self.choice))
+        if any_trees is None or self.any_linear is None or trees is None or self.linear is None:
+            return None
+        return any_trees, self.any_linear, trees, self.linear
 
     @cached_property
     def log_rates(self) -> NDArray[np.float64]:
@@ -170,28 +187,35 @@ class _Explainer:
             base = base + config.any_carried * (something - nothing)
         return cls(learners, config, places, base, any_trees, choice_trees)
 
-    def add(self, features: NDArray[np.float32], places: NDArray[np.int64], out: NDArray[np.float64]) -> None:
-        """Add the contributions to log-odds plus utility of some alternatives.
+    def contributed(
+        self, features: NDArray[np.float32], places: NDArray[np.int64], known: NDArray[np.bool_] | None
+    ) -> NDArray[np.float64]:
+        """Float64, shape (n_rows, k, n_features): contributions to log-odds plus utility of some alternatives.
 
         Parameters
         ----------
         features : float32, shape (n_rows, n_features)
         places : int64, shape (n_rows, k); -1: none
-        out : float64, shape (n_rows, k, n_features)
+        known : shape of `places`; which of them are not; None: all
         """
         learners, config = self.learners, self.config
         anything = np.zeros((len(features), 1, features.shape[1]))
         nothing = np.zeros((len(features), 1), dtype=np.int64)
+        something = nothing + 1
         if learners.any_linear is not None:
-            learners.any_linear.add_contributions(features, nothing + 1, config.any_carried, anything)
+            learners.any_linear.add_contributions(features, something, config.any_carried, anything)
             learners.any_linear.add_contributions(features, nothing, -config.any_carried, anything)
         if self.any_trees is not None:
             self.any_trees.add(features, nothing, 1.0, anything)
-        out += anything if (known := places >= 0).all() else np.where(known[..., None], anything, 0.0)
+        out = np.empty((*places.shape, features.shape[1]))
+        out[:] = anything
+        if known is not None:
+            out[~known] = 0.0
         if learners.linear is not None:
             learners.linear.add_contributions(features, places, config.choice_carried, out)
         if self.choice_trees is not None:
             self.choice_trees.add(features, places, 1.0, out)
+        return out
 
 
 @dataclass(frozen=True)
@@ -233,18 +257,19 @@ class Propensity(Model):
             n_features numbers, so of many customers ask a few thousand at a time
         """
         self._check(block)
-        asked: NDArray[np.bool_] = np.asarray((products >= 0).any(axis=1))
-        parts = list(self._by_kind(block))
-        if not asked.all():
-            parts = [(kind, rows[asked[rows]]) for kind, rows in parts]
+        parts: list[tuple[int, NDArray[np.int64], PropensitySums | None]]
+        if (summed := self._summed) is not None and summed.block() is block:
+            parts = [(kind, *scored) for kind, scored in summed.sums.items()]
+        else:
+            parts = [(kind, rows, None) for kind, rows in self._by_kind(block)]
         if len(parts) == 1 and len(parts[0][1]) == block.n_customers:
             return self._contributions_of(*parts[0], block, products)
         base = np.where(products >= 0, _NEVER, 0.0)
         nothing = np.zeros(products.shape)
         features = np.zeros((*products.shape, block.features.shape[1]))
         found = Contributions(base.copy(), base, features, {}, nothing.copy(), nothing)
-        for kind, rows in parts:
-            mine = self._contributions_of(kind, rows, block, products[rows])
+        for kind, rows, sums in parts:
+            mine = self._contributions_of(kind, rows, sums, block, products[rows])
             for name in ("log_odds", "base", "features", "alternatives"):
                 getattr(found, name)[rows] = getattr(mine, name)
         return found
@@ -262,35 +287,35 @@ class Propensity(Model):
         return explainer
 
     def _contributions_of(
-        self, kind: int, rows: NDArray[np.int64], block: CustomerBlock, products: NDArray[np.int64]
+        self,
+        kind: int,
+        rows: NDArray[np.int64],
+        sums: PropensitySums | None,
+        block: CustomerBlock,
+        products: NDArray[np.int64],
     ) -> Contributions:
-        """Those of the customers at `rows`, of one kind; `products` : shape (len(rows), k)."""
+        """Those of the customers at `rows`, of one kind.
+
+        Parameters
+        ----------
+        sums : what was summed up when `rows` were scored, if they were
+        products : shape (len(rows), k)
+        """
         explainer = self._explainer(kind)
         places = explainer.places[products]
         whole = len(rows) == block.n_customers
         features = block.features if whole else block.features[rows]
-        contributed = np.zeros((*products.shape, features.shape[1]))
-        explainer.add(features, places, contributed)
-        sums = self._sums_scored(kind, rows, block)
+        known: NDArray[np.bool_] = places >= 0
+        all_known = bool(known.all())
+        contributed = explainer.contributed(features, places, None if all_known else known)
         if sums is None:
             sums = self._learners[kind].sums(features, self.config)
         log_odds, alternatives = sums.explained(block.candidates if whole else block.candidates[rows], places)
         base = explainer.base[places]
-        if not (known := places >= 0).all():
+        if not all_known:
             never = np.where(products >= 0, _NEVER, 0.0)
             base, log_odds = np.where(known, base, never), np.where(known, log_odds, never)
         return Contributions(log_odds, base, contributed, {}, alternatives, np.zeros(products.shape))
-
-    def _sums_scored(self, kind: int, rows: NDArray[np.int64], block: CustomerBlock) -> PropensitySums | None:
-        """What was summed up for `rows` when `block` was scored, if that was the last and a small one."""
-        summed = self._summed
-        if summed is None or summed.block() is not block:
-            return None
-        scored, sums = summed.sums[kind]
-        if len(scored) == len(rows):
-            return sums
-        at = np.searchsorted(scored, rows)
-        return replace(sums, log_odds=sums.log_odds[at], linear=sums.linear[at], trees=sums.trees[at])
 
     def _by_kind(self, block: CustomerBlock) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Kinds of which something was learned, each with its rows of the block."""
@@ -448,11 +473,11 @@ class Propensity(Model):
         scores = np.zeros((block.n_customers, block.n_products), dtype=np.float32)
         summed: dict[int, tuple[NDArray[np.int64], PropensitySums]] = {}
         for kind, rows in self._by_kind(block):
-            mine = block.features if len(rows) == block.n_customers else block.features[rows]
+            mine = block.features if len(rows) == block.n_customers else block.features.take(rows, axis=0)
             sums = self._learners[kind].sums(mine, self.config)
-            if block.n_customers <= _FEW:  # who scores so few decides about them, and asks next why it is so
-                summed[kind] = rows, replace(sums, trees=sums.trees.copy())
             sums.score(block.candidates, rows, scores)
+            if block.n_customers <= _FEW:  # who scores so few decides about them, and asks next why it is so
+                summed[kind] = rows, sums
         self._summed = _Summed(ref(block), summed) if summed else None
         return scores
 

@@ -9,6 +9,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from .sparse_choice import add_up_utilities
+from .tree_ensemble import score_trees
+
 EXCLUDED = -30.0
 """Utility of what is not a candidate: exp(-30) of the others."""
 
@@ -56,6 +59,22 @@ class PropensitySums:
         return self.certain, self.log_odds, self.linear, self.trees, self.log_rates, self.carried, self.products
 
 
+@njit(cache=True, nogil=True)
+def sum_up(features, any_trees, any_start, any_linear, any_carried, trees, linear, n_alternatives):  # type: ignore[no-untyped-def]
+    """Log-odds of acquiring anything, and the terms of the utilities, `linear` and `trees`, as `PropensitySums` has
+    them, of a few customers."""
+    n = len(features)
+    log_odds, raw, advantage = np.empty(n), np.empty((n, 1)), np.empty((n, 2))
+    score_trees(features, any_trees, raw)
+    add_up_utilities(features, any_linear, advantage)
+    for i in range(n):
+        log_odds[i] = (raw[i, 0] + any_start) + any_carried * (advantage[i, 1] - advantage[i, 0])
+    utilities, scores = np.empty((n, n_alternatives)), np.empty((n, n_alternatives))
+    add_up_utilities(features, linear, utilities)
+    score_trees(features, trees, scores)
+    return log_odds, utilities, scores
+
+
 # not NumPy: its vectorised exponential may differ in the last bit by where in an array a value stands
 
 
@@ -65,27 +84,28 @@ def _utility(log_rate, carried, linear, trees, is_candidate):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, candidates, scores):  # type: ignore[no-untyped-def]
-    """Write into `scores`, of all products; `trees` is used up."""
+def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, candidates, raised, scores):  # type: ignore[no-untyped-def]
+    """Write into `scores`, of all products; `raised`, of all alternatives, is to work with."""
     highest = -np.inf
     for j in range(len(products)):
-        trees[j] = _utility(log_rates[j], carried, linear[j], trees[j], candidates[products[j]])
-        highest = max(highest, trees[j])
+        raised[j] = _utility(log_rates[j], carried, linear[j], trees[j], candidates[products[j]])
+        highest = max(highest, raised[j])
     total = 0.0
     for j in range(len(products)):
-        trees[j] = np.exp(trees[j] - highest)
-        total += trees[j]
+        raised[j] = np.exp(raised[j] - highest)
+        total += raised[j]
     anything = 1.0 if certain else 1.0 / (1.0 + np.exp(-log_odds))
     for j in range(len(products)):
-        scores[products[j]] = min(max(np.float32(anything * (trees[j] / total)), _LOWEST), _HIGHEST)
+        scores[products[j]] = min(max(np.float32(anything * (raised[j] / total)), _LOWEST), _HIGHEST)
 
 
 @njit(cache=True, nogil=True)
 def _score_few(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
+    raised = np.empty(len(products))
     for i in range(len(rows)):
         _score_row(
             certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
-            candidates[rows[i]], scores[rows[i]],
+            candidates[rows[i]], raised, scores[rows[i]],
         )  # fmt: skip
 
 
@@ -94,7 +114,7 @@ def _score_many(certain, log_odds, linear, trees, log_rates, carried, products, 
     for i in prange(len(rows)):
         _score_row(
             certain, log_odds[i], linear[i], trees[i], log_rates, carried, products,
-            candidates[rows[i]], scores[rows[i]],
+            candidates[rows[i]], np.empty(len(products)), scores[rows[i]],
         )  # fmt: skip
 
 

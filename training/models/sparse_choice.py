@@ -25,6 +25,8 @@ _MEMORY = 10  # pairs that L-BFGS keeps
 _OUT_OF_REACH = np.float32(-30.0)
 _TILE = 128  # rows added up side by side: their utilities stay in the processor's nearest cache
 _FEW = 256  # rows: below this, waking the threads costs more than the arithmetic
+_FEWEST_ALIKE = 4  # rows that ask for one alternative from whom on encoding columns for all of them pays
+_SINGLY = 6  # rows: up to as many, one after the other is faster
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,18 @@ class SparseChoice:
     def utilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """What is added to the start, shape (n_rows, n_alternatives)."""
         out = np.empty((len(features), len(self.intercepts)))
-        encoding = self.encoding
-        add_up = _add_up_few if len(features) < _FEW else _add_up_many
-        add_up(
-            np.ascontiguousarray(features), encoding.features, encoding.transforms, encoding.parameters,
-            self.offsets, self.products, self.weights, self.intercepts, out,
-        )  # fmt: skip
+        add_up = add_up_utilities if len(features) < _FEW else _add_up_many
+        add_up(np.ascontiguousarray(features), self.arguments, out)
         return out
+
+    @cached_property
+    def arguments(self) -> tuple[NDArray, ...]:
+        """The choice as kernels read it."""
+        encoding = self.encoding
+        return (
+            encoding.features, encoding.transforms, encoding.parameters, self.offsets, self.products, self.weights,
+            self.intercepts,
+        )  # fmt: skip
 
     @property
     def base(self) -> NDArray[np.float64]:
@@ -220,7 +227,8 @@ class _Problem:
 
 
 @njit(cache=True, nogil=True)
-def _add_up_few(values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
+def _add_up_singly(values, choice, out):  # type: ignore[no-untyped-def]
+    features, transforms, parameters, offsets, products, weights, intercepts = choice
     for row in range(len(values)):
         out[row] = intercepts + 0.0
         for column in range(len(features)):
@@ -231,63 +239,107 @@ def _add_up_few(values, features, transforms, parameters, offsets, products, wei
                     out[row, products[place]] += np.float64(z) * weights[place]
 
 
-@njit(cache=True, nogil=True)
-def _add_up_tile(start, values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
-    """Rows from `start`, always as many as a tile has, so that loops over them are unrolled; the last one repeats."""
+@njit(cache=True, nogil=True, inline="always")
+def _add_up_tile(size, start, values, choice, out):  # type: ignore[no-untyped-def]
+    """`size` rows from `start`; where that are more than there are, the last one repeats."""
+    features, transforms, parameters, offsets, products, weights, intercepts = choice
     last = len(values) - 1
-    x = np.empty(_TILE, np.float32)
-    z = np.empty(_TILE, np.float64)
-    exponents = np.empty(_TILE, np.float64)
-    totals = np.empty((len(intercepts), _TILE), np.float64)
+    x = np.empty(size, np.float32)
+    z = np.empty(size, np.float64)
+    exponents = np.empty(size, np.float64)
+    totals = np.empty((len(intercepts), size), np.float64)
     for j in range(len(intercepts)):
         totals[j] = intercepts[j] + 0.0
     for column in range(len(features)):
         # the columns of a feature stand together: fetched once
         if column == 0 or features[column] != features[column - 1]:
-            for row in range(_TILE):
+            for row in range(size):
                 x[row] = values[np.uint64(min(start + row, last)), features[column]]
         transform, a, b = transforms[column], parameters[column, 0], parameters[column, 1]
         encode_tile(x, transform, a, b, exponents, z)
         for place in range(offsets[column], offsets[column + 1]):
             weight, total = weights[place], totals[products[place]]
-            for row in range(_TILE):
+            for row in range(size):
                 total[row] += z[row] * weight
-    for row in range(min(_TILE, len(values) - start)):
+    for row in range(min(size, len(values) - start)):
         for j in range(len(intercepts)):
             out[start + row, j] = totals[j, row]
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _add_up_many(values, features, transforms, parameters, offsets, products, weights, intercepts, out):  # type: ignore[no-untyped-def]
-    for tile in prange((len(values) + _TILE - 1) // _TILE):
-        _add_up_tile(
-            tile * _TILE, values, features, transforms, parameters, offsets, products, weights, intercepts, out
-        )  # fmt: skip
+@njit(cache=True, nogil=True)
+def _add_up_few(values, choice, out):  # type: ignore[no-untyped-def]
+    for start in range(0, len(values), _TILE):
+        _add_up_tile(min(_TILE, len(values) - start), start, values, choice, out)
 
 
 @njit(cache=True, nogil=True)
-def _contribute_row(  # type: ignore[no-untyped-def]
-    values, features, transforms, parameters, starts, columns, weights, middle, mine, factor, out
+def add_up_utilities(values, choice, out):  # type: ignore[no-untyped-def]
+    """Write the utilities by `SparseChoice.arguments` into `out`, float64, shape (n_rows, n_alternatives)."""
+    if len(values) <= _SINGLY:
+        _add_up_singly(values, choice, out)
+    else:
+        _add_up_few(values, choice, out)
+
+
+@njit(cache=True, nogil=True)
+def _add_up_whole_tile(start, values, choice, out):  # type: ignore[no-untyped-def]
+    """Always as many rows as a tile has, so that loops over them are unrolled."""
+    _add_up_tile(_TILE, start, values, choice, out)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _add_up_many(values, choice, out):  # type: ignore[no-untyped-def]
+    for tile in prange((len(values) + _TILE - 1) // _TILE):
+        _add_up_whole_tile(tile * _TILE, values, choice, out)
+
+
+@njit(cache=True, nogil=True)
+def _contribute_one(  # type: ignore[no-untyped-def]
+    values, features, transforms, parameters, starts, columns, weights, middle, alternative, factor, out
 ):
-    for k in range(len(mine)):
-        if mine[k] < 0:
-            continue
-        for place in range(starts[mine[k]], starts[mine[k] + 1]):
-            column = columns[place]
-            x = values[features[column]]
-            z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
-            out[k, features[column]] += factor * (np.float64(z) - middle[column]) * weights[place]
+    for at in range(starts[alternative], starts[alternative + 1]):
+        column = columns[at]
+        x = values[features[column]]
+        z = encoded(x, transforms[column], parameters[column, 0], parameters[column, 1])
+        out[features[column]] += factor * (np.float64(z) - middle[column]) * weights[at]
+
+
+@njit(cache=True, nogil=True)
+def _contribute_alike(  # type: ignore[no-untyped-def]
+    values, features, transforms, parameters, starts, columns, weights, middle, alternative, place, factor, out
+):
+    """Of rows that ask for the same alternative at `place`: a column is encoded for all at a time."""
+    n = len(values)
+    x, z, exponents = np.empty(n, np.float32), np.empty(n, np.float64), np.empty(n, np.float64)
+    for at in range(starts[alternative], starts[alternative + 1]):
+        column = columns[at]
+        for row in range(n):
+            x[row] = values[row, features[column]]
+        encode_tile(x, transforms[column], parameters[column, 0], parameters[column, 1], exponents, z)
+        for row in range(n):
+            out[row, place, features[column]] += factor * (z[row] - middle[column]) * weights[at]
 
 
 @njit(cache=True, nogil=True)
 def _contribute_few(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):
-    for row in range(len(values)):
-        _contribute_row(
-            values[row], features, transforms, parameters, starts, columns, weights, middle,
-            alternatives[row], factor, out[row],
-        )  # fmt: skip
+    for place in range(alternatives.shape[1]):
+        alike = len(values) >= _FEWEST_ALIKE and alternatives[0, place] >= 0
+        for row in range(len(values)):
+            alike &= alternatives[row, place] == alternatives[0, place]
+        if alike:
+            _contribute_alike(
+                values, features, transforms, parameters, starts, columns, weights, middle,
+                alternatives[0, place], place, factor, out,
+            )  # fmt: skip
+            continue
+        for row in range(len(values)):
+            if alternatives[row, place] >= 0:
+                _contribute_one(
+                    values[row], features, transforms, parameters, starts, columns, weights, middle,
+                    alternatives[row, place], factor, out[row, place],
+                )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -295,7 +347,9 @@ def _contribute_many(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):
     for row in prange(len(values)):
-        _contribute_row(
-            values[row], features, transforms, parameters, starts, columns, weights, middle,
-            alternatives[row], factor, out[row],
-        )  # fmt: skip
+        for place in range(alternatives.shape[1]):
+            if alternatives[row, place] >= 0:
+                _contribute_one(
+                    values[row], features, transforms, parameters, starts, columns, weights, middle,
+                    alternatives[row, place], factor, out[row, place],
+                )  # fmt: skip

@@ -60,12 +60,8 @@ class Transition(LiftModel):
         backed_off = _product_of_lifts(unpacked(self._states, n), self._of_products)
         self._of_states = (of_states[0] + s) / (of_states[1] * backed_off + s)
 
-    def _lifts_of(self, portfolios: NDArray[np.bool_]) -> NDArray[np.float64]:
-        lifts = _product_of_lifts(portfolios, self._of_products)
-        states = find(self._states, packed(portfolios))
-        known = states >= 0
-        lifts[known] *= self._of_states[states[known]]
-        return lifts
+    def _lifts_of(self, portfolios: NDArray[np.bool_] | NDArray[np.uint64]) -> NDArray[np.float64]:
+        return _lifts_of(portfolios, self._states, self._of_products, self._of_states)
 
     def _save(self, folder: Path) -> None:
         super()._save(folder)
@@ -157,6 +153,17 @@ def _product_of_lifts(portfolios, lifts):  # type: ignore[no-untyped-def]
     product_of = np.ones(portfolios.shape, np.float64)
     for row in range(portfolios.shape[0]):
         for held in range(portfolios.shape[1]):
-            if portfolios[row, held]:
+            if np.uint64(portfolios[row, held]) & np.uint64(1):
                 product_of[row] *= lifts[held]
     return product_of
+
+
+@njit(cache=True, nogil=True)
+def _lifts_of(portfolios, keys, of_products, of_states):  # type: ignore[no-untyped-def]
+    """Float64 (m, n_products): those of the products held, times that of the state where it is one of `keys`."""
+    lifts = _product_of_lifts(portfolios, of_products)
+    states = find(keys, packed(portfolios))
+    for row in range(len(states)):
+        if states[row] >= 0:
+            lifts[row] *= of_states[states[row]]
+    return lifts

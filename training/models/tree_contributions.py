@@ -10,13 +10,14 @@ values in closed form, an integral of its multilinear extension along the diagon
 a polynomial of degree d - 1 for d features on the way to the leaf, integrated exactly by ``(d + 1) // 2`` nodes of
 Gauss and Legendre; nothing is divided, so nothing is lost to rounding. Which of few features are followed has few
 answers, so most leaves are looked up. A class is explained by its own trees: LightGBM computes all classes,
-milliseconds where an answer may take microseconds.
+milliseconds where an answer may take microseconds. A small tree is looked up whole, by which of its splits send the
+customer right; its many steps, side by side, are added up sooner than leaves are found.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -45,7 +46,11 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 _LANES = 4  # nodes at which a leaf's integrand is computed side by side
+_TILE, _SMALL_TILE = 16, 8  # askings for one class that go through its trees together
+_FEWEST_ALIKE = 4  # from how many on that pays, of trees that have many steps
+_MANY_STEPS = 4  # to each feature
 _MOST_TABULATED = 10  # steps to a leaf up to which the 2**n sets of them may be worked out beforehand
+_MOST_WHOLE = 4  # splits of a tree up to which the 2**n sets of them that send right may be
 _TABLE_VALUES = 1 << 20  # 8 MiB
 _FEW = 32  # customers: up to as many, one thread is done before others wake
 
@@ -56,7 +61,8 @@ _log = logging.getLogger(__name__)
 class TreeContributions:
     """The trees of a booster, laid out for explaining single classes.
 
-    A step is a distinct feature on the way to a leaf: several splits may ask for it.
+    A step is a distinct feature on the way to a leaf: several splits may ask for it. Of a tree that is looked up whole,
+    all leaves are laid out as one, with the steps of each in turn and a bit for each split.
 
     Attributes
     ----------
@@ -67,18 +73,19 @@ class TreeContributions:
     split_missing_as : float32, shape (n_splits,); read in place of a missing value
     split_zero_is_missing : bool, shape (n_splits,)
     split_cuts : float32, shape (n_splits,); what exceeds it goes right
-    split_steps : uint8, shape (n_splits,); which step the split's feature is on the ways through it
+    split_steps : uint8, shape (n_splits,); which step the split's feature is on the ways through it; of a whole tree,
+        which split it is
     split_children : uint8, shape (n_splits, 2); what lies left and right: a split of the tree; from `MAX_LEAVES` on, a
-        leaf, from the left
+        leaf, from the left. Of a whole tree, the next split on both sides
     leaves : float64, shape (n_leaves,); values
+    leaf_ways : uint64, shape (n_leaves,); the bits that tell the ways to a leaf apart: bit i is set on those that
+        follow step i; of a whole tree, on those that go right at split i
     step_starts : uint32, shape (n_leaves + 1,); where the steps of each leaf begin
     step_leaves : uint32, shape (n_steps,); the leaf that each step leads to
     step_features : uint32, shape (n_steps,)
     step_covers : float64, shape (n_steps,); z, product of the shares of training rows that went on towards the leaf
-    step_splits : uint64, shape (n_steps,); bit s: split s of the tree asks for this feature on the way to the leaf
-    step_rights : uint64, shape (n_steps,); bit s: and the leaf lies on its right
     table_starts : int64, shape (n_leaves + 1,); where the table of each leaf begins, empty where there are many steps
-    table : float64; what each step contributes, step by step, for each set of steps that are followed: bit i, step i
+    table : float64; what each step contributes, step by step, way by way
     """
 
     base: NDArray[np.float64]
@@ -92,12 +99,11 @@ class TreeContributions:
     split_steps: NDArray[np.uint8]
     split_children: NDArray[np.uint8]
     leaves: NDArray[np.float64]
+    leaf_ways: NDArray[np.uint64]
     step_starts: NDArray[np.uint32]
     step_leaves: NDArray[np.uint32]
     step_features: NDArray[np.uint32]
     step_covers: NDArray[np.float64]
-    step_splits: NDArray[np.uint64]
-    step_rights: NDArray[np.uint64]
     table_starts: NDArray[np.int64]
     table: NDArray[np.float64]
 
@@ -147,12 +153,46 @@ class TreeContributions:
             split_steps=np.array([step for ways in ways_of for step in _steps_of_splits(ways)], dtype=np.uint8),
             split_children=np.concatenate([_children(tree) for tree in trees]),
             leaves=leaves,
+            leaf_ways=_bits_below(np.diff(step_starts.astype(np.int64))),
             step_starts=step_starts,
             step_leaves=np.repeat(np.arange(len(ways), dtype=np.uint32), [len(way) for way in ways]),
             step_features=places[np.array([step.feature for step in steps], dtype=np.int64)].astype(np.uint32),
             step_covers=step_covers,
-            step_splits=np.array([step.splits for step in steps], dtype=np.uint64),
-            step_rights=np.array([step.rights for step in steps], dtype=np.uint64),
+            table_starts=table_starts,
+            table=table,
+        )._with_small_trees_whole()
+
+    def _with_small_trees_whole(self) -> Self:
+        """The same contributions, from tables of small trees instead of those of their leaves."""
+        n_splits, lengths = (np.diff(of_each.astype(np.int64)) for of_each in (self.split_starts, self.table_starts))
+        tabulated = np.logical_and.reduceat(lengths > 0, self.leaf_starts[:-1].astype(np.int64))
+        whole = tabulated & (n_splits > 0) & (n_splits <= _MOST_WHOLE)
+        steps_of_tree = np.diff(self.step_starts[self.leaf_starts].astype(np.int64))
+        if (steps_of_tree << n_splits)[whole].sum() > _TABLE_VALUES:
+            return self
+        tree_of_leaf, tree_of_split = (
+            np.repeat(np.arange(len(whole)), np.diff(of_each.astype(np.int64)))
+            for of_each in (self.leaf_starts, self.split_starts)
+        )
+        split = np.arange(len(tree_of_split)) - self.split_starts[tree_of_split]
+        following = np.where(split + 1 == n_splits[tree_of_split], MAX_LEAVES, split + 1)
+        kept = np.flatnonzero(~whole[tree_of_leaf] | (np.arange(len(lengths)) == self.leaf_starts[tree_of_leaf]))
+        tree, step_starts = tree_of_leaf[kept], np.append(self.step_starts[kept], self.step_starts[-1])
+        lengths = np.where(whole[tree], (steps_of_tree << n_splits)[tree], lengths[kept])
+        table_starts = np.append(0, np.cumsum(lengths))
+        table = np.empty(table_starts[-1])
+        _tabulate_whole(kept, tree, whole, *self._arrays, table_starts, table)
+        return replace(
+            self,
+            leaf_starts=np.searchsorted(tree, np.arange(len(whole) + 1)).astype(np.uint32),
+            split_steps=np.where(whole[tree_of_split], split, self.split_steps).astype(np.uint8),
+            split_children=np.where(whole[tree_of_split, None], following[:, None], self.split_children).astype(
+                np.uint8
+            ),
+            leaves=self.leaves[kept],
+            leaf_ways=np.where(whole[tree], _bits_below(n_splits[tree]), self.leaf_ways[kept]),
+            step_starts=step_starts,
+            step_leaves=np.repeat(np.arange(len(kept), dtype=np.uint32), np.diff(step_starts.astype(np.int64))),
             table_starts=table_starts,
             table=table,
         )
@@ -198,7 +238,7 @@ class TreeContributions:
                 self.split_starts, self.split_features, self.split_missing_as, self.split_zero_is_missing,
                 self.split_cuts, self.split_steps, self.split_children,
             ),
-            (self.leaf_starts, self.leaves),
+            (self.leaf_starts, self.leaves, self.leaf_ways),
             (self.step_starts, self.step_leaves, self.step_features, self.step_covers),
             (self.table_starts, self.table),
         )  # fmt: skip
@@ -254,12 +294,17 @@ def _by_lightgbm(booster: lgb.Booster, features: NDArray[np.float32]) -> NDArray
 
 
 class _Step(NamedTuple):
-    """A distinct feature on the way to a leaf; the attributes are those of `TreeContributions`."""
+    """A distinct feature on the way to a leaf.
+
+    Attributes
+    ----------
+    cover : as `TreeContributions.step_covers`
+    splits : bit s: split s of the tree asks for the feature on the way
+    """
 
     feature: int
     cover: float
     splits: int
-    rights: int
 
 
 _Way = tuple[_Step, ...]  # to a leaf, in the order in which the features are met
@@ -279,12 +324,9 @@ def _ways(tree: Tree) -> list[_Way]:
         if node < 0:
             ways.append(way)
             return
-        for side, child in enumerate(tree.children[node]):
+        for child in tree.children[node]:
             count = tree.split_counts[child] if child >= 0 else tree.leaf_counts[~child]
-            walk(
-                child,
-                _with(way, _Step(tree.readings[node] >> 3, count / tree.split_counts[node], 1 << node, side << node)),
-            )
+            walk(child, _with(way, _Step(tree.readings[node] >> 3, count / tree.split_counts[node], 1 << node)))
 
     walk(0, ())
     return ways
@@ -294,7 +336,7 @@ def _with(way: _Way, step: _Step) -> _Way:
     """`way` and one more split, which joins the step of its feature if there is one."""
     for place, other in enumerate(way):
         if other.feature == step.feature:
-            both = _Step(step.feature, other.cover * step.cover, other.splits | step.splits, other.rights | step.rights)
+            both = _Step(step.feature, other.cover * step.cover, other.splits | step.splits)
             return (*way[:place], both, *way[place + 1 :])
     return (*way, step)
 
@@ -339,6 +381,11 @@ def _table_of(
     table = np.empty(table_starts[-1])
     _tabulate(leaves, step_starts, covers, table_starts, *_RULES, table)
     return table_starts, table
+
+
+def _bits_below(n: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Words of which as many bits are set as `n` says, from the lowest on."""
+    return (np.uint64(1) << n.astype(np.uint64)) - np.uint64(1)
 
 
 def _rules(most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -416,6 +463,18 @@ def _follow(values, tree, splits, ways):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _sent_right(values, tree, splits):  # type: ignore[no-untyped-def]
+    """Which splits of a whole tree send the customer right: bit i, split i."""
+    split_starts, split_features, missing_as, zero_is_missing, cuts, _, _ = splits
+    first, way = np.uint64(split_starts[tree]), np.uint64(0)
+    for number in range(np.uint64(split_starts[tree + 1]) - first):
+        split = first + np.uint64(number)
+        value = read(values[split_features[split]], missing_as[split], zero_is_missing[split])
+        way |= np.uint64(not (value <= cuts[split])) << np.uint64(number)
+    return way
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _add_up(start, end, factor, first, steps, begins, tabulated, out):  # type: ignore[no-untyped-def]
     """Add to `out`, shape (n_features,), what the steps from `start` to before `end` contribute, in their order."""
     _, step_leaves, step_features, _ = steps
@@ -425,55 +484,195 @@ def _add_up(start, end, factor, first, steps, begins, tabulated, out):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _explain_few(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
-    """First where each leaf's steps stand in the table, then reading that, and only then adding it up.
+def _tabulate_whole(kept, trees, whole, class_starts, splits, leaves, steps, table, starts, out):  # type: ignore[no-untyped-def]
+    """Write the tables of the `kept` leaves, of the first of a whole tree that of all."""
+    split_starts, split_steps, children = splits[0], splits[5], splits[6]
+    leaf_starts, step_starts = leaves[0], steps[0]
+    table_starts, tabulated = table
+    ways = np.empty(2 * MAX_LEAVES, np.uint64)
+    for number in range(len(kept)):
+        begin = starts[number]
+        if not whole[trees[number]]:
+            first, end = table_starts[kept[number]], table_starts[kept[number] + 1]
+            out[begin : begin + end - first] = tabulated[first:end]
+            continue
+        tree = trees[number]
+        n_splits = split_starts[tree + 1] - split_starts[tree]
+        for pattern in range(1 << n_splits):
+            ways[0] = ~np.uint64(0)
+            for split in range(n_splits):
+                step = np.uint64(split_steps[split_starts[tree] + split])
+                right = np.uint64(pattern >> split & 1)
+                left_child, right_child = children[split_starts[tree] + split]
+                ways[left_child] = ways[split] & ~(right << step)
+                ways[right_child] = ways[split] & ~((right ^ np.uint64(1)) << step)
+            for leaf in range(leaf_starts[tree], leaf_starts[tree + 1]):
+                n = step_starts[leaf + 1] - step_starts[leaf]
+                way = ways[MAX_LEAVES + leaf - leaf_starts[tree]] & leaves[2][leaf]
+                first = table_starts[leaf] + np.int64(way) * n
+                out[begin : begin + n] = tabulated[first : first + n]
+                begin += n
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _explain_one(values, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, room, out):  # type: ignore[no-untyped-def]
+    """Of one customer: first where each leaf's steps stand in the table, then reading that, and only then adding it up.
 
     What does not wait for anything is read many at a time, and of one loop over all steps a processor need not guess
     the end leaf by leaf.
     """
-    leaf_starts, leaf_values = leaves
+    leaf_starts, leaf_values, leaf_ways = leaves
     step_starts, _, step_features, covers = steps
     table_starts, tabulated = table
+    ways, begins, below, found = room
     one = np.uint64(1)
-    ways, begins = np.empty(2 * MAX_LEAVES, np.uint64), np.empty(len(leaf_values), np.uint64)
+    first, last = np.uint64(leaf_starts[class_starts[k]]), np.uint64(leaf_starts[class_starts[k + 1]])
+    for tree in range(class_starts[k], class_starts[k + 1]):
+        mine = np.uint64(leaf_starts[tree])
+        if np.uint64(leaf_starts[tree + 1]) - mine == one:
+            begins[mine - first] = _sent_right(values, tree, splits)
+            continue
+        _follow(values, tree, splits, ways)
+        for number in range(np.uint64(leaf_starts[tree + 1]) - mine):
+            leaf = mine + np.uint64(number)
+            begins[leaf - first] = ways[np.uint64(MAX_LEAVES) + np.uint64(number)] & leaf_ways[leaf]
+    read_ahead = 0.0
+    for number in range(last - first):
+        leaf = first + np.uint64(number)
+        start, n = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one] - step_starts[leaf])
+        if table_starts[leaf + one] > table_starts[leaf]:
+            begin = np.uint64(table_starts[leaf]) + begins[np.uint64(number)] * n
+            read_ahead += tabulated[begin] + tabulated[begin + n - one]
+            begins[np.uint64(number)] = begin - start  # a step finds its own value by its number
+    found[0] = read_ahead  # or it would not be read
+    added = np.uint64(step_starts[first])
+    for number in range(last - first):
+        leaf = first + np.uint64(number)
+        start, end = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one])
+        if start == end or table_starts[leaf + one] > table_starts[leaf]:
+            continue
+        _add_up(added, start, factor, first, steps, begins, tabulated, out)
+        way = begins[np.uint64(number)]
+        _leaf_contributions(leaf_values[leaf], covers[start:end], way, nodes, weights, below, found)
+        for i in range(end - start):
+            out[step_features[start + np.uint64(i)]] += factor * found[i]
+        added = end
+    end = np.uint64(step_starts[last])
+    _add_up(added, end, factor, first, steps, begins, tabulated, out)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _explain_tile(  # type: ignore[no-untyped-def]
+    size, alike, features, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, out
+):
+    """Of those `alike`, row and place, who all ask for class `k`: what is known of a tree is read once for all.
+
+    They are taken for `size`, a constant, so that loops over them are unrolled; the last one repeats.
+    """
+    split_starts, split_features, missing_as, zero_is_missing, cuts, split_steps, children = splits
+    leaf_starts, leaf_values, leaf_ways = leaves
+    step_starts, _, step_features, covers = steps
+    table_starts, tabulated = table
+    n_features, one = out.shape[2], np.uint64(1)
+    values, totals = np.empty((n_features, size), np.float32), np.empty((n_features, size), np.float64)
+    for feature in range(n_features):
+        for lane in range(size):
+            row, place = alike[np.uint64(min(lane, len(alike) - 1))]
+            values[feature, lane], totals[feature, lane] = features[row, feature], out[row, place, feature]
+    ways, begins = np.empty((2 * MAX_LEAVES, size), np.uint64), np.empty(size, np.uint64)
     below, found = np.empty((MAX_LEAVES, _LANES), np.float64), np.empty(MAX_LEAVES, np.float64)
-    for row in range(len(features)):
-        for place in range(classes.shape[1]):
-            k = classes[row, place]
-            if k < 0:
+    for tree in range(class_starts[k], class_starts[k + 1]):
+        ways[0] = ~np.uint64(0)
+        first = np.uint64(split_starts[tree])
+        for number in range(np.uint64(split_starts[tree + 1]) - first):
+            split = first + np.uint64(number)
+            mine, way = values[split_features[split]], ways[np.uint64(number)]
+            left, right = ways[children[split, 0]], ways[children[split, 1]]
+            missing, zero, cut, step = missing_as[split], zero_is_missing[split], cuts[split], split_steps[split]
+            for lane in range(size):
+                goes_right, here = np.uint64(not (read(mine[lane], missing, zero) <= cut)), way[lane]
+                left[lane] = here & ~(goes_right << np.uint64(step))
+                right[lane] = here & ~((goes_right ^ one) << np.uint64(step))
+        first = np.uint64(leaf_starts[tree])
+        for number in range(np.uint64(leaf_starts[tree + 1]) - first):
+            leaf, way = first + np.uint64(number), ways[np.uint64(MAX_LEAVES) + np.uint64(number)]
+            begin, end = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one])
+            n, tabled, told = end - begin, np.uint64(table_starts[leaf]), leaf_ways[leaf]
+            if table_starts[leaf + one] > table_starts[leaf]:
+                for lane in range(size):
+                    begins[lane] = tabled + (way[lane] & told) * n
+                for i in range(n):
+                    total = totals[step_features[begin + np.uint64(i)]]
+                    for lane in range(size):
+                        total[lane] += factor * tabulated[begins[lane] + np.uint64(i)]
                 continue
-            contributed = out[row, place]
-            first, last = np.uint64(leaf_starts[class_starts[k]]), np.uint64(leaf_starts[class_starts[k + 1]])
-            for tree in range(class_starts[k], class_starts[k + 1]):
-                _follow(features[row], tree, splits, ways)
-                mine = np.uint64(leaf_starts[tree])
-                for number in range(np.uint64(leaf_starts[tree + 1]) - mine):
-                    leaf = mine + np.uint64(number)
-                    n = np.uint64(step_starts[leaf + one]) - np.uint64(step_starts[leaf])
-                    begins[leaf - first] = ways[np.uint64(MAX_LEAVES) + np.uint64(number)] & ((one << n) - one)
-            read_ahead = 0.0
-            for number in range(last - first):
-                leaf = first + np.uint64(number)
-                start, n = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one] - step_starts[leaf])
-                if table_starts[leaf + one] > table_starts[leaf]:
-                    begin = np.uint64(table_starts[leaf]) + begins[np.uint64(number)] * n
-                    read_ahead += tabulated[begin] + tabulated[begin + n - one]
-                    begins[np.uint64(number)] = begin - start  # a step finds its own value by its number
-            found[0] = read_ahead  # or it would not be read
-            added = np.uint64(step_starts[first])
-            for number in range(last - first):
-                leaf = first + np.uint64(number)
-                start, end = np.uint64(step_starts[leaf]), np.uint64(step_starts[leaf + one])
-                if start == end or table_starts[leaf + one] > table_starts[leaf]:
-                    continue
-                _add_up(added, start, factor, first, steps, begins, tabulated, contributed)
-                way = begins[np.uint64(number)]
-                _leaf_contributions(leaf_values[leaf], covers[start:end], way, nodes, weights, below, found)
-                for i in range(end - start):
-                    contributed[step_features[start + np.uint64(i)]] += factor * found[i]
-                added = end
-            end = np.uint64(step_starts[last])
-            _add_up(added, end, factor, first, steps, begins, tabulated, contributed)
+            for lane in range(size):
+                leaf_value, followed = leaf_values[leaf], way[lane] & told
+                _leaf_contributions(leaf_value, covers[begin:end], followed, nodes, weights, below, found)
+                for i in range(n):
+                    totals[step_features[begin + np.uint64(i)], lane] += factor * found[i]
+    for lane in range(len(alike)):
+        row, place = alike[lane]
+        for feature in range(n_features):
+            out[row, place, feature] = totals[feature, lane]
+
+
+@njit(cache=True, nogil=True)
+def _explain_alike(alike, features, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
+    start = 0
+    while start < len(alike):
+        if len(alike) - start > _SMALL_TILE:
+            _explain_tile(
+                _TILE, alike[start : start + _TILE], features, k, factor, class_starts, splits, leaves, steps, table,
+                nodes, weights, out,
+            )  # fmt: skip
+            start += _TILE
+        else:
+            _explain_tile(
+                _SMALL_TILE, alike[start:], features, k, factor, class_starts, splits, leaves, steps, table, nodes,
+                weights, out,
+            )  # fmt: skip
+            start += _SMALL_TILE
+
+
+@njit(cache=True, nogil=True)
+def _by_class(classes, n_classes):  # type: ignore[no-untyped-def]
+    """Where those who ask for each class begin, and row and place of each."""
+    starts = np.zeros(n_classes + 2, np.int64)
+    for k in classes.flat:
+        starts[max(k, -1) + 2] += 1
+    starts = np.cumsum(starts)
+    asking = np.empty((classes.size, 2), np.int64)
+    for row in range(classes.shape[0]):
+        for place in range(classes.shape[1]):
+            k = max(classes[row, place], -1) + 1
+            asking[starts[k]] = row, place
+            starts[k] += 1
+    return starts[:-1], asking
+
+
+@njit(cache=True, nogil=True)
+def _explain_few(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
+    starts, asking = _by_class(classes, len(class_starts) - 1)
+    room = (
+        np.empty(2 * MAX_LEAVES, np.uint64), np.empty(len(leaves[1]), np.uint64),
+        np.empty((MAX_LEAVES, _LANES), np.float64), np.empty(MAX_LEAVES, np.float64),
+    )  # fmt: skip
+    leaf_starts, step_starts = leaves[0], steps[0]
+    for k in range(len(class_starts) - 1):
+        alike = asking[starts[k] : starts[k + 1]]
+        first, last = leaf_starts[class_starts[k]], leaf_starts[class_starts[k + 1]]
+        n_steps = step_starts[last] - step_starts[first]
+        if len(alike) >= _FEWEST_ALIKE and n_steps >= _MANY_STEPS * features.shape[1]:
+            _explain_alike(
+                alike, features, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, out
+            )  # fmt: skip
+            continue
+        for row, place in alike:
+            _explain_one(
+                features[row], k, factor, class_starts, splits, leaves, steps, table, nodes, weights, room,
+                out[row, place],
+            )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numba import njit, prange
@@ -31,7 +31,9 @@ MAX_LEAVES = 64
 """Leaves of a tree that fit one mask."""
 
 _TILE = 128  # customers scored side by side: their bins stay in the processor's nearest cache
-_FEW = 64  # customers: below this, one after the other is faster
+_SMALL_TILE = 32  # of fewer, the loops over them would be taken apart instead of being done many at a time
+_FEW = 64  # customers: below this, waking the threads costs more than the arithmetic
+_SINGLY = 5  # customers: up to as many, one after the other is faster
 _MAX_CUTS = 255  # of a column: what a byte counts to
 _ALL_LEAVES = np.uint64(2**64 - 1)
 _NEXT_TO_ZERO = np.float32(1e-35)  # LightGBM takes what is no further from 0 for 0 (kZeroThreshold)
@@ -146,16 +148,34 @@ class TreeEnsemble:
         ------
         BadInput : when a feature that the trees read is not among the columns
         """
-        highest = int(self.features.max(initial=0))
-        if features.ndim != 2 or features.shape[1] <= highest:
-            raise BadInput(f"features {features.shape} cannot be scored: the trees read columns 0 to {highest}")
-        exact = np.ascontiguousarray(features, dtype=np.float32)
+        exact = self.readable(features)
         scores = np.empty((len(exact), len(self.class_starts) - 1))
-        score = _score_few if len(exact) < _FEW else _score_many
+        score = score_trees if len(exact) < _FEW else _score_many
+        score(exact, self.arguments, scores)
+        return scores
+
+    def readable(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`features` as kernels read them.
+
+        Raises
+        ------
+        BadInput : when a feature that the trees read is not among the columns
+        """
+        if features.ndim != 2 or features.shape[1] <= self._highest:
+            raise BadInput(f"features {features.shape} cannot be scored: the trees read columns 0 to {self._highest}")
+        return np.ascontiguousarray(features, dtype=np.float32)
+
+    @cached_property
+    def _highest(self) -> int:
+        """The last feature that the trees read."""
+        return int(self.features.max(initial=0))
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """The trees as kernels read them."""
         columns = (self.features, self.missing_as, self.zero_is_missing, self.cut_starts, self.cuts)
         splits = (self.split_starts, self.split_columns, self.split_bins, self.split_masks)
-        score(exact, columns, self.class_starts, splits, self.leaf_starts, self.leaves, scores)
-        return scores
+        return columns, self.class_starts, splits, self.leaf_starts, self.leaves
 
 
 @dataclass(frozen=True)
@@ -415,7 +435,8 @@ def read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _score_few(features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
+def _score_singly(features, trees, scores):  # type: ignore[no-untyped-def]
+    columns, class_starts, splits, leaf_starts, leaves = trees
     sources, missing_as, zero_is_missing, cut_starts, cuts = columns
     split_starts, split_columns, split_bins, split_masks = splits
     bins = np.empty(len(sources), np.int64)
@@ -438,48 +459,70 @@ def _score_few(features, columns, class_starts, splits, leaf_starts, leaves, sco
             scores[row, k] = total
 
 
-@njit(cache=True, nogil=True)
-def _score_tile(start, features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
-    """Rows from `start`, always as many as a tile has, so that loops over them are unrolled; the last one repeats."""
+@njit(cache=True, nogil=True, inline="always")
+def _score_tile(size, here, start, features, trees, scores):  # type: ignore[no-untyped-def]
+    """Rows from `start`: `size` side by side, a constant, so that loops over them are unrolled, of which `here` count.
+
+    Where that are more than there are, the last one repeats.
+    """
+    columns, class_starts, splits, leaf_starts, leaves = trees
     sources, missing_as, zero_is_missing, cut_starts, cuts = columns
     split_starts, split_columns, split_bins, split_masks = splits
     last = len(features) - 1
-    values = np.empty(_TILE, np.float32)
-    bins = np.empty((len(sources), _TILE), np.uint8)
-    exceeded = np.empty(_TILE, np.int32)
-    remaining = np.empty(_TILE, split_masks.dtype)
+    values = np.zeros(size, np.float32)
+    bins = np.zeros((len(sources), size), np.uint8)
+    remaining = np.empty(size, split_masks.dtype)
     every = ~split_masks.dtype.type(0)
-    totals = np.empty(_TILE, np.float64)
+    totals = np.empty(size, np.float64)
     for column in range(len(sources)):
         # fetched apart from being read: only what lies side by side is read many at a time
-        for row in range(_TILE):
+        for row in range(here):
             values[row] = features[np.uint64(min(start + row, last)), sources[column]]
         missing, zero = missing_as[column], zero_is_missing[column]
-        for row in range(_TILE):
+        for row in range(size):
             values[row] = read(values[row], missing, zero)
-            exceeded[row] = 0
+        exceeded = bins[column]
         for cut in range(cut_starts[column], cut_starts[column + 1]):
             threshold = cuts[cut]
-            for row in range(_TILE):
-                exceeded[row] += not (values[row] <= threshold)
-        for row in range(_TILE):
-            bins[column, row] = exceeded[row]
+            for row in range(size):
+                exceeded[row] += np.uint8(not (values[row] <= threshold))
     for k in range(len(class_starts) - 1):
         totals[:] = 0.0
         for tree in range(class_starts[k], class_starts[k + 1]):
             remaining[:] = every
             for split in range(split_starts[tree], split_starts[tree + 1]):
                 mine, highest, mask = bins[split_columns[split]], split_bins[split], split_masks[split]
-                for row in range(_TILE):
+                for row in range(size):
                     remaining[row] &= mask if mine[row] > highest else every
             first = np.uint64(leaf_starts[tree])
-            for row in range(_TILE):
+            for row in range(here):
                 totals[row] += leaves[first + np.uint64(_lowest_bit(remaining[row]))]
-        for row in range(min(_TILE, len(features) - start)):
+        for row in range(min(here, len(features) - start)):
             scores[start + row, k] = totals[row]
 
 
+@njit(cache=True, nogil=True)
+def _score_few(features, trees, scores):  # type: ignore[no-untyped-def]
+    for start in range(0, len(features), _SMALL_TILE):
+        _score_tile(_SMALL_TILE, min(_SMALL_TILE, len(features) - start), start, features, trees, scores)
+
+
+@njit(cache=True, nogil=True)
+def score_trees(features, trees, scores):  # type: ignore[no-untyped-def]
+    """Write the raw scores by `TreeEnsemble.arguments` into `scores`, float64, shape (n_customers, n_classes)."""
+    if len(features) <= _SINGLY:
+        _score_singly(features, trees, scores)
+    else:
+        _score_few(features, trees, scores)
+
+
+@njit(cache=True, nogil=True)
+def _score_whole_tile(start, features, trees, scores):  # type: ignore[no-untyped-def]
+    _score_tile(_TILE, _TILE, start, features, trees, scores)
+
+
 @njit(cache=True, nogil=True, parallel=True)
-def _score_many(features, columns, class_starts, splits, leaf_starts, leaves, scores):  # type: ignore[no-untyped-def]
+def _score_many(features, trees, scores):  # type: ignore[no-untyped-def]
+    columns, class_starts, splits, leaf_starts, leaves = trees
     for tile in prange((len(features) + _TILE - 1) // _TILE):
-        _score_tile(tile * _TILE, features, columns, class_starts, splits, leaf_starts, leaves, scores)
+        _score_whole_tile(tile * _TILE, features, (columns, class_starts, splits, leaf_starts, leaves), scores)

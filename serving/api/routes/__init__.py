@@ -7,7 +7,8 @@ from .decisions import router as decisions
 from .events import router as events
 from .feedback import router as feedback
 from .operations import router as operations
+from .recommendations import router as recommendations
 from .versions import router as versions
 
-ROUTERS = (operations, customers, book, feedback, events, decisions, versions, administration)
-"""In the order of the documentation."""
+ROUTERS = (recommendations, customers, book, feedback, events, decisions, versions, administration, operations)
+"""In the order of the documentation, and in which they are looked through: what is asked most comes first."""

@@ -58,7 +58,9 @@ async def rollback(request: Request, principal: Administering) -> Response:
     """Each call goes one change further back."""
     service = service_of(request)
     try:
-        made = await asyncio.to_thread(roll_back, service.workspace, service.tracking_uri, by=principal.subject)
+        made = await asyncio.to_thread(
+            roll_back, service.workspace, service.tracking_uri, by=principal.subject, share=service.in_use.held
+        )
     except (BadInput, BadConfiguration) as error:
         raise BadRequest(str(error)) from None
     return await _told(service, made, principal, request_id_of(request))

@@ -22,7 +22,8 @@ from ..problems import BadRequest, declared
 from ..schemas.book import Book
 from ..schemas.names import Channel, RmId
 from ..service import service_of
-from .customers import answers_of, limit_of
+from .customers import answers_of
+from .recommendations import limit_of
 
 router = APIRouter(prefix="/v1", tags=["book"])
 
@@ -54,7 +55,7 @@ async def book(
     most = limit_of(service, limit)
     recommender.check(Question("", most, channel))
     states = recommender.states
-    events = await service.desk.fresh_events([states.customer_id(position) for position in positions], recommender)
+    events = await service.desk.fresh_events(states.ids_of(positions), recommender)
     happened = [event for own in events.values() for event in own]
     ranking = BookRanking(
         recommender, positions, FreshEvents.of(states, happened), recommender.day(), channel=channel, limit=most,

@@ -1,10 +1,9 @@
-"""One customer, or many at once: overview, recommendations, why not."""
+"""One customer: overview and why not; recommendations for many at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
@@ -12,7 +11,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from features.errors import NotFound
 
-from ...access import Permission
 from ...answer import Question
 from ...decisions import FreshEvents
 from ...desk.customers import NotTheirs, check_sees
@@ -22,20 +20,18 @@ from ...language import Language
 from ...overview import overview_of
 from ...records.entries import FEEDBACK
 from ..answers import json_response
-from ..callers import Recommending, SeeingCustomers, caller_of
+from ..callers import Recommending, SeeingCustomers
 from ..logs import request_id_of
-from ..problems import BadRequest, declared
-from ..queries import described, read_query
+from ..problems import declared
 from ..schemas.customers import CustomerOverview
 from ..schemas.names import Channel, CustomerId, Family, ProductId
 from ..schemas.recommendations import (
     BatchRecommendations,
     BatchRequest,
-    RecommendationQuery,
-    Recommendations,
     WhyNotAnswer,
 )
 from ..service import Service, service_of
+from .recommendations import limit_of
 
 router = APIRouter(prefix="/v1", tags=["customers"])
 
@@ -71,32 +67,6 @@ async def overview(
     found = overview_of(recommender, customer_id, fresh, recommender.day(events))
     feedback = await asyncio.to_thread(service.records.newest, _FEEDBACK_READ, customer_id=customer_id, kind=FEEDBACK)
     return json_response(found.to_dict(language) | {"referrals": referrals_in(feedback)})
-
-
-@router.get(
-    "/customers/{customer_id}/recommendations",
-    summary="Products to offer a customer next",
-    response_model=Recommendations,
-    responses=declared(401, 403, 404, 422, 429, 503),
-    openapi_extra=described(
-        RecommendationQuery,
-        customer_id={"type": "string", "description": "As in the bank's customers table", "examples": ["R0000042"]},
-    ),
-)
-async def recommendations(request: Request) -> Response:
-    """What the policy allows the customer to be offered, by priority, best first, with reasons. The decision is on
-    record before it is answered."""
-    service = service_of(request)
-    principal = caller_of(request, Permission.RECOMMEND)
-    query = read_query(request, RecommendationQuery)
-    question = Question(
-        request.path_params["customer_id"], limit_of(service, query.limit), query.channel, tuple(query.client_asked),
-        tuple(query.families), query.reasons,
-    )  # fmt: skip
-    asked = Asked(question, Language(query.language), principal, request_id_of(request))
-    shown = await service.desk.answer(asked)
-    request.scope["decision_id"] = shown.decision_id
-    return Response(shown.body, media_type="application/json")
 
 
 @router.get(
@@ -140,7 +110,7 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
         "", limit_of(service, asked.limit), asked.channel, tuple(asked.client_asked), tuple(asked.families),
         asked.reasons,
     )  # fmt: skip
-    questions = [replace(question, customer_id=customer_id) for customer_id in asked.customer_ids]
+    questions = [question._replace(customer_id=customer_id) for customer_id in asked.customer_ids]
     of_each = [Asked(each, asked.language, principal, request_id_of(request)) for each in questions]
     bodies = await answers_of(service, of_each)
     results = [
@@ -172,15 +142,3 @@ async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fr
         else:
             answers.append(orjson.Fragment(shown.body))
     return answers
-
-
-def limit_of(service: Service, limit: int | None) -> int:
-    """The number of products asked for, or the configured one.
-
-    Raises
-    ------
-    BadRequest : when it is more than the service gives
-    """
-    if limit is not None and limit > service.config.max_limit:
-        raise BadRequest(f"limit: {limit} is more than {service.config.max_limit}")
-    return limit or service.config.default_limit

@@ -77,6 +77,8 @@ class Recommendations(BaseModel):
 class RecommendationQuery(BaseModel):
     """How recommendations for one customer are wanted."""
 
+    model_config = ConfigDict(frozen=True)  # it is remembered
+
     limit: int | None = Field(default=None, ge=1, description="Products at most; by default as configured")
     channel: Channel | None = Field(
         default=None, description="Through which the customer is contacted; by default the policy's first"

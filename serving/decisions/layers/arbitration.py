@@ -9,11 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import BadInput
-
 from ..reason_codes import BEFORE_ARBITRATION, Reason
-from .facts import CHUNK, FEW
-from .rule_tables import ArbitrationTables
+from .value import log_assets_of, scale_of
 
 _BELOW_FLOOR, _NOT_PERSONAL = Reason.PROPENSITY_BELOW_FLOOR.bit, Reason.PERSONALISATION_REFUSED.bit
 _BARRED = BEFORE_ARBITRATION
@@ -25,6 +22,7 @@ class Weights(NamedTuple):
     Attributes
     ----------
     margins, costs : float64, shape (n_products,); of a typical account's life, and of a contact about the product
+    log_assets, elasticity : float64, shape (n_products,); how value changes with assets, see `ProductValue`
     popularity : float32, shape (n_products,); what ranks for who is not to be personalised
     trigger_weights : float64, shape (n_triggers, n_products)
     later_weight : of context, for an offer whose "later" has come
@@ -33,6 +31,8 @@ class Weights(NamedTuple):
 
     margins: NDArray[np.float64]
     costs: NDArray[np.float64]
+    log_assets: NDArray[np.float64]
+    elasticity: NDArray[np.float64]
     popularity: NDArray[np.float32]
     trigger_weights: NDArray[np.float64]
     later_weight: float
@@ -58,48 +58,31 @@ class Priorities:
     levers: NDArray[np.float32]
     priorities: NDArray[np.float32]
 
-
-def prioritise(
-    propensities: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    groups: NDArray[np.int32],
-    triggers: NDArray[np.uint16],
-    raised: NDArray[np.bool_],
-    asked: NDArray[np.bool_],
-    tables: ArbitrationTables,
-    weights: Weights,
-    reasons: NDArray[np.uint32],
-) -> Priorities:
-    """The factors of what no layer excluded, and `PROPENSITY_BELOW_FLOOR` in `reasons` where it holds.
-
-    Parameters
-    ----------
-    propensities, scales, raised, reasons : shape (n_customers, n_products)
-    groups, triggers : shape (n_customers,)
-    asked : bool, shape (n_products,); what the client asked for
-
-    Raises
-    ------
-    BadInput : when a propensity is NaN
-    """
-    n = len(propensities)
-    found = Priorities(*(np.zeros(propensities.shape, dtype=np.float32) for _ in range(5)))
-    arguments = (
-        np.ascontiguousarray(propensities), scales, groups, triggers, raised, asked, tables, weights, reasons,
-        tuple(vars(found).values()),
-    )  # fmt: skip
-    n_broken = _rows(0, n, *arguments) if n < FEW else _many(*arguments)
-    if n_broken:
-        raise BadInput(f"{n_broken} propensities are NaN: the model that gave them must be trained again")
-    return found
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> Priorities:
+        """Nothing but 0, to be filled."""
+        return cls(*(np.zeros(shape, dtype=np.float32) for _ in range(5)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows(start, stop, propensities, scales, groups, triggers, raised, asked, tables, weights, reasons, found):  # type: ignore[no-untyped-def]
+def rows(start, stop, propensities, assets, groups, triggers, raised, asked, tables, weights, reasons, found):  # type: ignore[no-untyped-def]
+    """Write the factors of what no layer excluded into some rows of `found`, the arrays of `Priorities`, which are 0;
+    `PROPENSITY_BELOW_FLOOR` is added to `reasons` where it holds.
+
+    Parameters
+    ----------
+    propensities, raised, reasons : shape (n_customers, n_products)
+    assets, groups, triggers : shape (n_customers,)
+    asked : bool, shape (n_products,); what the client asked for
+
+    Returns
+    -------
+    How many propensities are NaN
+    """
     given, values, contexts, levers, priorities = found
     n_broken = 0
     for row in range(start, stop):
-        group = groups[row]
+        group, log_own = groups[row], log_assets_of(assets[row])
         for product in range(propensities.shape[1]):
             propensity = propensities[row, product]
             n_broken += propensity != propensity
@@ -109,7 +92,8 @@ def _rows(start, stop, propensities, scales, groups, triggers, raised, asked, ta
                 values[row, product] = contexts[row, product] = levers[row, product] = 1
                 priorities[row, product] = weights.popularity[product]
                 continue
-            value = max(weights.margins[product] * scales[row, product] - weights.costs[product], 0.0)
+            scale = scale_of(log_own, weights.log_assets[product], weights.elasticity[product])
+            value = max(weights.margins[product] * scale - weights.costs[product], 0.0)
             context = tables.contexts[group, product]
             for trigger in range(len(weights.trigger_weights)):
                 if triggers[row] >> np.uint16(trigger) & np.uint16(1):
@@ -123,15 +107,4 @@ def _rows(start, stop, propensities, scales, groups, triggers, raised, asked, ta
             priorities[row, product] = np.float64(propensity) * value * context * lever
             if propensity < tables.floors[group, product] and not asked[product]:
                 reasons[row, product] |= _BELOW_FLOOR
-    return n_broken
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(propensities, scales, groups, triggers, raised, asked, tables, weights, reasons, found):  # type: ignore[no-untyped-def]
-    n, n_broken = len(propensities), 0
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        n_broken += _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), propensities, scales, groups, triggers, raised, asked, tables,
-            weights, reasons, found,
-        )  # fmt: skip
     return n_broken

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock
 from features.contracts import PURPOSES
+from features.events import EventLog
 
-from ..fresh import CONSENT, FreshEvents
+from ..fresh import CONSENT
 from ..policy.sections import Consent
 from ..reason_codes import Reason
-from .facts import CHUNK, FEW, days_since_epoch
 
 _MARKETING, _PERSONALISATION = PURPOSES.index("marketing"), PURPOSES.index("personalisation")
 _REFUSED, _CHANNEL = Reason.MARKETING_REFUSED.bit, Reason.CHANNEL_REFUSED.bit
@@ -24,8 +23,13 @@ _NO_ANSWER = np.iinfo(np.int32).min
 _EVERYTHING, _THIS_CHANNEL, _OTHER_CHANNEL = 0, 1, 2
 
 
-class _Log(NamedTuple):
-    """The states' consents: the purposes numbered as in `PURPOSES`, the channels by what they are to the decision."""
+class ConsentLog(NamedTuple):
+    """The states' consents: the purposes numbered as in `PURPOSES`, the channels by what they are to the decision.
+
+    Attributes
+    ----------
+    without_record : bool, shape (2,); whether no answer is a refusal, of marketing and of personalisation
+    """
 
     indptr: NDArray[np.int64]
     happened_on: NDArray[np.int32]
@@ -35,33 +39,24 @@ class _Log(NamedTuple):
     granted: NDArray[np.int16]
     purposes: NDArray[np.int8]
     channels: NDArray[np.int8]
+    without_record: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, log: EventLog, consent: Consent, channel: str) -> ConsentLog:
+        """`log`, for contacts through `channel`."""
+        columns = log.columns
+        purposes = [PURPOSES.index(word) if word in PURPOSES else -1 for word in log.vocabularies["purpose"]]
+        return cls(
+            log.indptr, columns["happened_on"], columns["known_on"], columns["purpose"], columns["channel"],
+            columns["granted"], np.array([*purposes, -1], dtype=np.int8),
+            channels_to(channel, log.vocabularies["channel"]),
+            np.array(
+                [consent.marketing_without_record == "refused", consent.personalisation_without_record == "refused"]
+            ),
+        )  # fmt: skip
 
 
-def refusals(block: CustomerBlock, fresh: FreshEvents, consent: Consent, channel: str, day: date) -> NDArray[np.uint32]:
-    """The reasons of the layer, uint32, shape (n_customers,), for contacts through `channel` on `day`."""
-    log = block.states.consents
-    columns = log.columns
-    purposes = [PURPOSES.index(word) if word in PURPOSES else -1 for word in log.vocabularies["purpose"]]
-    arranged = _Log(
-        log.indptr, columns["happened_on"], columns["known_on"], columns["purpose"], columns["channel"],
-        columns["granted"], np.array([*purposes, -1], dtype=np.int8),
-        channels_to(channel, log.vocabularies["channel"]),
-    )  # fmt: skip
-    reasons = np.empty(block.n_customers, dtype=np.uint32)
-    without_record = np.array(
-        [consent.marketing_without_record == "refused", consent.personalisation_without_record == "refused"]
-    )
-    arguments = (
-        block.positions, arranged, fresh.rows_of(block.positions), fresh.arrays, channels_to(channel, fresh.channels),
-        days_since_epoch(day), without_record, reasons,
-    )  # fmt: skip
-    if block.n_customers < FEW:
-        _rows(0, block.n_customers, *arguments)
-    else:
-        _many(*arguments)
-    return reasons
-
-
+@lru_cache(maxsize=64)
 def channels_to(channel: str, words: tuple[str, ...]) -> NDArray[np.int8]:
     """Int8, shape (len(words) + 1,): what channels are to a decision about `channel`; the last one is no channel."""
     return np.array(
@@ -81,7 +76,8 @@ def _hear(answers, purpose, channel, day, granted):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows(start, stop, positions, log, fresh_rows, fresh, fresh_channels, day, without_record, reasons):  # type: ignore[no-untyped-def]
+def rows(start, stop, positions, log, fresh_rows, fresh, fresh_channels, day, reasons):  # type: ignore[no-untyped-def]
+    """Write the reasons of the layer into some rows of `reasons`, uint32, shape (n_customers,)."""
     answers = np.empty((2, 2, 2), dtype=np.int64)
     for row in range(start, stop):
         answers[:, :, 0] = _NO_ANSWER
@@ -96,27 +92,17 @@ def _rows(start, stop, positions, log, fresh_rows, fresh, fresh_channels, day, w
                 _hear(answers, fresh.purposes[event], channel, fresh.days[event], fresh.granted[event])
         bits = np.uint32(0)
         if answers[_MARKETING, _EVERYTHING, 0] == _NO_ANSWER:
-            if without_record[_MARKETING]:
+            if log.without_record[_MARKETING]:
                 bits |= _REFUSED
         elif answers[_MARKETING, _EVERYTHING, 1]:
             bits |= _REFUSED
         if answers[_MARKETING, _THIS_CHANNEL, 1]:
             bits |= _CHANNEL
         if answers[_PERSONALISATION, _EVERYTHING, 0] == _NO_ANSWER:
-            if without_record[_PERSONALISATION]:
+            if log.without_record[_PERSONALISATION]:
                 bits |= _NOT_PERSONAL
         elif answers[_PERSONALISATION, _EVERYTHING, 1]:
             bits |= _NOT_PERSONAL
         if answers[_PERSONALISATION, _THIS_CHANNEL, 1]:
             bits |= _NOT_PERSONAL
         reasons[row] = bits
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(positions, log, fresh_rows, fresh, fresh_channels, day, without_record, reasons):  # type: ignore[no-untyped-def]
-    n = len(reasons)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, log, fresh_rows, fresh, fresh_channels, day,
-            without_record, reasons,
-        )  # fmt: skip

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Catalogue, CustomerBlock
+from features import Catalogue
 from features.contracts import OUTCOMES
 from features.events import EventLog
 
-from ..fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, NO_DAY, OUTCOME, FreshEvents
+from ..fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, NO_DAY, OUTCOME
 from ..policy.sections import ContactPolicy, QuietScope
 from ..reason_codes import Reason
 from .consent import channels_to
-from .facts import CHUNK, FEW, days_since_epoch
 
 LATER_RULE = 63
 """The bit of "later" among those of the contact rules."""
@@ -99,7 +97,9 @@ class Silences:
     complaint: NDArray[np.bool_]
 
 
-class _Contacts(NamedTuple):
+class ContactLog(NamedTuple):
+    """The states' contacts: outcomes numbered as in `OUTCOMES`, channels by what they are to the decision."""
+
     indptr: NDArray[np.int64]
     happened_on: NDArray[np.int32]
     known_on: NDArray[np.int32]
@@ -111,62 +111,29 @@ class _Contacts(NamedTuple):
     outcomes: NDArray[np.int8]
     channels: NDArray[np.int8]
 
+    @classmethod
+    def of(cls, log: EventLog, channel: str) -> ContactLog:
+        """`log`, for a decision about contacts through `channel`."""
+        columns = log.columns
+        outcomes = [OUTCOMES.index(word) if word in OUTCOMES else -1 for word in log.vocabularies["outcome"]]
+        return cls(
+            log.indptr, columns["happened_on"], columns["known_on"], columns["product"], columns["channel"],
+            columns["treated"], columns["outcome"], columns["outcome_known_on"],
+            np.array([*outcomes, -1], dtype=np.int8), channels_to(channel, log.vocabularies["channel"]),
+        )  # fmt: skip
 
-class _Complaints(NamedTuple):
+
+class ComplaintLog(NamedTuple):
+    """The states' complaints."""
+
     indptr: NDArray[np.int64]
     known_on: NDArray[np.int32]
     resolved_on: NDArray[np.int32]
 
-
-def silences(block: CustomerBlock, fresh: FreshEvents, tables: ContactTables, channel: str, day: date) -> Silences:
-    """What of `block` is to be left in peace on `day`, through `channel`."""
-    n = block.n_customers
-    states, rows = block.states, fresh.rows_of(block.positions)
-    found = Silences(
-        np.zeros((n, block.n_products), dtype=np.uint64),
-        np.zeros((n, block.n_products), dtype=np.bool_),
-        np.zeros(n, dtype=np.bool_),
-    )
-    positions = block.positions
-    most = int((states.contacts.indptr[positions + 1] - states.contacts.indptr[positions]).max(initial=0))
-    most += int((rows[:, 1] - rows[:, 0]).max(initial=0))
-    complaints = states.complaints
-    arguments = (
-        positions, _contacts(states.contacts, channel),
-        _Complaints(complaints.indptr, complaints.columns["known_on"], complaints.columns["resolved_on"]),
-        rows, fresh.arrays, channels_to(channel, fresh.channels), days_since_epoch(day), tables, most,
-        found.rules, found.raised, found.complaint,
-    )  # fmt: skip
-    if n < FEW:
-        _rows(0, n, *arguments)
-    else:
-        _many(*arguments)
-    return found
-
-
-def exclude(
-    found: Silences, asked: NDArray[np.bool_], tables: ContactTables, by_consent: NDArray[np.uint32],
-    reasons: NDArray[np.uint32],
-) -> None:  # fmt: skip
-    """Add the reasons of consent and of this layer to `reasons`, uint32, shape (n_customers, n_products).
-
-    Neither excludes a product in `asked`, shape (n_products,): answering a client is no marketing.
-    """
-    arguments = (found.rules, found.complaint, asked, tables, by_consent, reasons)
-    if len(reasons) < FEW:
-        _exclude_rows(0, len(reasons), *arguments)
-    else:
-        _exclude_many(*arguments)
-
-
-def _contacts(log: EventLog, channel: str) -> _Contacts:
-    columns = log.columns
-    outcomes = [OUTCOMES.index(word) if word in OUTCOMES else -1 for word in log.vocabularies["outcome"]]
-    return _Contacts(
-        log.indptr, columns["happened_on"], columns["known_on"], columns["product"], columns["channel"],
-        columns["treated"], columns["outcome"], columns["outcome_known_on"],
-        np.array([*outcomes, -1], dtype=np.int8), channels_to(channel, log.vocabularies["channel"]),
-    )  # fmt: skip
+    @classmethod
+    def of(cls, log: EventLog) -> ComplaintLog:
+        """Those of `log`."""
+        return cls(log.indptr, log.columns["known_on"], log.columns["resolved_on"])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -195,23 +162,33 @@ def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _together(one, other, scope, families):  # type: ignore[no-untyped-def]
-    """Whether two contacts count together; `one` is what may be silenced."""
-    if scope == _PRODUCT:
-        return one[2] >= 0 and one[2] == other[2]
-    if scope == _FAMILY:
-        return one[2] >= 0 and other[2] >= 0 and families[one[2]] == families[other[2]]
+def _together(seen, one, other, scope, families):  # type: ignore[no-untyped-def]
+    """Whether two contacts, by number, count together; `one` is what may be silenced."""
     if scope == _CHANNEL:
-        return one[3] == 1 and other[3] == 1
+        return seen[one, 3] == 1 and seen[other, 3] == 1
+    mine, its = seen[one, 2], seen[other, 2]
+    if scope == _PRODUCT:
+        return mine >= 0 and mine == its
+    if scope == _FAMILY:
+        return mine >= 0 and its >= 0 and families[mine] == families[its]
     return True
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _silence(seen, n, rule, day, tables, silenced):  # type: ignore[no-untyped-def]
-    """Add the bit of `rule` to what it silences, uint64, shape (n_products,)."""
+def _first_recent(seen, n, since):  # type: ignore[no-untyped-def]
+    """The first contact that was made, or its outcome known, on the day `since` or later; `n`: none."""
+    for contact in range(n):
+        if seen[contact, 0] >= since or (seen[contact, 4] >= 0 and seen[contact, 1] >= since):
+            return contact
+    return n
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _silence(seen, first, n, rule, day, tables, row, silenced):  # type: ignore[no-untyped-def]
+    """Add the bit of `rule` to what it silences after contacts from `first` on; `silenced` has a row a customer."""
     outcome, scope, bit = tables.outcomes[rule], tables.scopes[rule], np.uint64(1) << np.uint64(rule)
     when = 0 if outcome == _CONTACTED else 1
-    for last in range(n):
+    for last in range(first, n):
         if outcome != _CONTACTED and seen[last, 4] != outcome:
             continue
         if seen[last, when] > day or day > seen[last, when] + tables.silent[rule]:
@@ -221,23 +198,25 @@ def _silence(seen, n, rule, day, tables, silenced):  # type: ignore[no-untyped-d
             if outcome != _CONTACTED and seen[other, 4] != outcome:
                 continue
             before = seen[last, when] - seen[other, when]
-            if 0 <= before < tables.within[rule] and _together(seen[last], seen[other], scope, tables.families):
+            if 0 <= before < tables.within[rule] and _together(seen, last, other, scope, tables.families):
                 count += 1
         if count < tables.times[rule]:
             continue
-        for product in range(len(silenced)):
-            if scope == _PRODUCT:
-                quiet = product == seen[last, 2]
-            elif scope == _FAMILY:
-                quiet = tables.families[product] == tables.families[seen[last, 2]]
-            else:
-                quiet = True
-            if quiet:
-                silenced[product] |= bit
+        if scope == _PRODUCT:
+            silenced[row, seen[last, 2]] |= bit
+        elif scope == _FAMILY:
+            family = tables.families[seen[last, 2]]
+            for product in range(silenced.shape[1]):
+                if tables.families[product] == family:
+                    silenced[row, product] |= bit
+        else:
+            for product in range(silenced.shape[1]):
+                silenced[row, product] |= bit
+            return  # no other contact could silence more
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _wait(seen, n, day, later, silenced, raised):  # type: ignore[no-untyped-def]
+def _wait(seen, n, day, later, row, silenced, raised):  # type: ignore[no-untyped-def]
     """Silence products for which the newest outcome is "later", or raise them when their time has come."""
     for event in range(n):
         product = seen[event, 2]
@@ -257,9 +236,9 @@ def _wait(seen, n, day, later, silenced, raised):  # type: ignore[no-untyped-def
             continue
         due = seen[event, 5] if seen[event, 5] != NO_DAY else seen[event, 1] + later[0]
         if day < due:
-            silenced[product] |= np.uint64(1) << np.uint64(LATER_RULE)
+            silenced[row, product] |= np.uint64(1) << np.uint64(LATER_RULE)
         elif day < due + later[1]:
-            raised[product] = True
+            raised[row, product] = True
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -279,36 +258,36 @@ def _complains(row, position, log, fresh_rows, fresh, day):  # type: ignore[no-u
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows(  # type: ignore[no-untyped-def]
-    start, stop, positions, log, complaints, fresh_rows, fresh, fresh_channels, day, tables, most, rules, raised,
-    complaint,
-):  # fmt: skip
+def rows(  # type: ignore[no-untyped-def]
+    start, stop, positions, log, complaints, fresh_rows, fresh, fresh_channels, day, tables, rules, raised, complaint
+):
+    """Write what is to be left in peace into some rows of the arrays of `Silences`; `rules` and `raised` are 0."""
+    most = 0
+    for row in range(start, stop):
+        kept = log.indptr[positions[row] + 1] - log.indptr[positions[row]]
+        most = max(most, kept + fresh_rows[row, 1] - fresh_rows[row, 0])
     seen = np.empty((most, 6), dtype=np.int64)
+    longest = np.int64(0)
+    for days in tables.silent:
+        longest = max(longest, np.int64(days))
     for row in range(start, stop):
         position = positions[row]
         n = _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen)
         if n > 0:
-            for rule in range(len(tables.outcomes)):
-                _silence(seen, n, rule, day, tables, rules[row])
+            first = _first_recent(seen, n, day - longest)
+            for rule in range(len(tables.outcomes) if first < n else 0):
+                _silence(seen, first, n, rule, day, tables, row, rules)
             if tables.later[0] >= 0:
-                _wait(seen, n, day, tables.later, rules[row], raised[row])
+                _wait(seen, n, day, tables.later, row, rules, raised)
         complaint[row] = _complains(row, position, complaints, fresh_rows, fresh, day)
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(  # type: ignore[no-untyped-def]
-    positions, log, complaints, fresh_rows, fresh, fresh_channels, day, tables, most, rules, raised, complaint
-):  # fmt: skip
-    n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, log, complaints, fresh_rows, fresh,
-            fresh_channels, day, tables, most, rules, raised, complaint,
-        )  # fmt: skip
-
-
 @numba.njit(cache=True, nogil=True)
-def _exclude_rows(start, stop, rules, complaint, asked, tables, by_consent, reasons):  # type: ignore[no-untyped-def]
+def exclude_rows(start, stop, rules, complaint, asked, tables, by_consent, reasons):  # type: ignore[no-untyped-def]
+    """Add the reasons of consent and of this layer to some rows of `reasons`, uint32, shape (n_customers, n_products).
+
+    Neither excludes a product in `asked`, shape (n_products,): answering a client is no marketing.
+    """
     for row in range(start, stop):
         everywhere = by_consent[row] | (_COMPLAINT if complaint[row] and tables.complaints else np.uint32(0))
         for product in range(reasons.shape[1]):
@@ -324,12 +303,3 @@ def _exclude_rows(start, stop, rules, complaint, asked, tables, by_consent, reas
                 if silenced >> np.uint64(LATER_RULE):
                     bits |= _RECENTLY_CONTACTED
             reasons[row, product] |= bits
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _exclude_many(rules, complaint, asked, tables, by_consent, reasons):  # type: ignore[no-untyped-def]
-    n = len(reasons)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _exclude_rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), rules, complaint, asked, tables, by_consent, reasons
-        )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from ..reason_codes import Reason
-from .facts import CHUNK, FEW, CustomerFacts
-from .rule_tables import EligibilityTables
 
 _HELD, _NOT_ON_SALE, _WRONG_KIND = Reason.HELD.bit, Reason.NOT_ON_SALE.bit, Reason.WRONG_CUSTOMER_KIND.bit
 _TOO_YOUNG, _TOO_OLD = Reason.TOO_YOUNG.bit, Reason.TOO_OLD.bit
@@ -16,19 +13,9 @@ _TIER, _BALANCE = Reason.TIER_TOO_LOW.bit, Reason.BALANCE_TOO_LOW.bit
 _MISSING, _EXCLUDED = Reason.MISSING_PREREQUISITE.bit, Reason.EXCLUDED_BY_HOLDING.bit
 
 
-def exclude(words: NDArray[np.uint64], facts: CustomerFacts, tables: EligibilityTables) -> NDArray[np.uint32]:
-    """The reasons of both layers, uint32, shape (n_customers, n_products), of customers whose holdings are `words`."""
-    reasons = np.empty(words.shape, dtype=np.uint32)
-    arguments = (words, facts.groups, facts.kinds, facts.ages, facts.tiers, facts.assets, tables, reasons)
-    if len(words) < FEW:
-        _rows(0, len(words), *arguments)
-    else:
-        _many(*arguments)
-    return reasons
-
-
 @numba.njit(cache=True, nogil=True)
-def _rows(start, stop, words, groups, kinds, ages, tiers, assets, tables, reasons):  # type: ignore[no-untyped-def]
+def rows(start, stop, words, groups, kinds, ages, tiers, assets, tables, reasons):  # type: ignore[no-untyped-def]
+    """Write the reasons of both layers into some rows of `reasons`, uint32, shape (n_customers, n_products)."""
     one = np.uint64(1)
     for row in range(start, stop):
         group, age, tier, balance = groups[row], ages[row], tiers[row], assets[row]
@@ -62,10 +49,3 @@ def _rows(start, stop, words, groups, kinds, ages, tiers, assets, tables, reason
                 if words[row, tables.listed[place]] & one:
                     bits |= _EXCLUDED
             reasons[row, product] = bits
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(words, groups, kinds, ages, tiers, assets, tables, reasons):  # type: ignore[no-untyped-def]
-    n = len(words)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), words, groups, kinds, ages, tiers, assets, tables, reasons)

@@ -10,20 +10,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, KINDS, RISK_LEVEL, TIER
-from features.profile import MISSING_DAY
+from features.panels import Panel
+from features.profile import MISSING_DAY, Profile
 
 from .civil import civil_of
 from .rule_tables import Groups
 
 RETAIL = KINDS.index("retail")
-FEW = 64
-"""Customers below which waking the threads costs more than the arithmetic, in all kernels of a decision."""
-
-CHUNK = 256
-"""Customers that a thread takes at a time, in all kernels of a decision."""
-
 MISSING_ASSESSMENT, EXPIRED_ASSESSMENT = 1, 2
 """What is wrong with a risk assessment, as bits."""
 
@@ -53,8 +47,23 @@ class CustomerFacts:
     assets: NDArray[np.float32]
     debts: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, n: int) -> CustomerFacts:
+        """Arrays for `n` customers, to be filled."""
+        return cls(
+            np.empty(n, np.int32), np.empty(n, np.int8), np.empty(n, np.float32), np.empty(n, np.int16),
+            np.empty(n, np.int8), np.empty(n, np.int8), np.empty(n, np.float32), np.empty(n, np.float32),
+        )  # fmt: skip
 
-class _Profiles(NamedTuple):
+
+class Profiles(NamedTuple):
+    """The columns of the states' profile that facts are made of, shape (n_versions,), and ranks of tiers.
+
+    Attributes
+    ----------
+    ranks : int16, shape (n_words + 1,); of each text of a tier among the policy's, -1: none; last, that of no tier
+    """
+
     kinds: NDArray[np.int32]
     tiers: NDArray[np.int32]
     born: NDArray[np.int32]
@@ -62,58 +71,75 @@ class _Profiles(NamedTuple):
     levels: NDArray[np.float32]
     assessed: NDArray[np.int32]
     expires: NDArray[np.int32]
+    ranks: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, profile: Profile, groups: Groups) -> Profiles:
+        """Those of `profile`, tiers ranked as in `groups`."""
+        words = profile.vocabularies[TIER]
+        ranks = [groups.tiers.index(word) if word in groups.tiers else -1 for word in words]
+        return cls(
+            profile.codes[KIND],
+            profile.codes[TIER],
+            profile.days[BIRTH_DATE],
+            profile.days[FOUNDED_ON],
+            profile.numbers[RISK_LEVEL],
+            profile.days["risk_assessed_on"],
+            profile.days["risk_expires_on"],
+            np.array([*ranks, -1], dtype=np.int16),
+        )
 
 
-class _Balances(NamedTuple):
+class Series(NamedTuple):
+    """A panel of the states, as kernels read it."""
+
     indptr: NDArray[np.int64]
     keys: NDArray[np.int16]
     values: NDArray[np.float32]
 
+    @classmethod
+    def of(cls, panel: Panel) -> Series:
+        """Those of `panel`."""
+        return cls(panel.indptr, panel.keys, panel.values)
 
-def facts_of(
-    block: CustomerBlock,
-    groups: Groups,
-    debts: NDArray[np.bool_],
-    day: date,
-    valid_days: int,
-    jumps: NDArray[np.float32],
-) -> CustomerFacts:
-    """The facts of `block` on `day`.
 
-    Parameters
+class Stages(NamedTuple):
+    """What tells groups and facts of customers apart.
+
+    Attributes
     ----------
+    n_tiers : tiers of the policy
+    from_ages, to_ages : float32, shape (n_stages,); completed years of each stage of life
     debts : bool, shape (n_products,); whose balances are owed
     valid_days : days for which a risk assessment holds at most
-    jumps : float32, shape (n_customers,); what newer events add to the assets, NaN: nothing
     """
-    states, n = block.states, block.n_customers
-    profile, panel = states.profile, states.balances
-    words = profile.vocabularies[TIER]
-    ranks = np.array([groups.tiers.index(word) if word in groups.tiers else -1 for word in words] + [-1], np.int16)
-    profiles = _Profiles(
-        profile.codes[KIND],
-        profile.codes[TIER],
-        profile.days[BIRTH_DATE],
-        profile.days[FOUNDED_ON],
-        profile.numbers[RISK_LEVEL],
-        profile.days["risk_assessed_on"],
-        profile.days["risk_expires_on"],
-    )
-    found = CustomerFacts(
-        np.empty(n, np.int32), np.empty(n, np.int8), np.empty(n, np.float32), np.empty(n, np.int16),
-        np.empty(n, np.int8), np.empty(n, np.int8), np.empty(n, np.float32), np.empty(n, np.float32),
-    )  # fmt: skip
-    arguments = (
-        block.positions, block.versions, profiles, ranks, groups.shape, groups.from_ages, groups.to_ages,
-        days_since_epoch(day), (day.year, day.month, day.day), valid_days,
-        _Balances(panel.indptr, panel.keys, panel.values), states.age_of(block.period), debts, jumps,
-        tuple(vars(found).values()),
-    )  # fmt: skip
-    if n < FEW:
-        _rows(0, n, *arguments)
-    else:
-        _many(*arguments)
-    return found
+
+    n_tiers: int
+    from_ages: NDArray[np.float32]
+    to_ages: NDArray[np.float32]
+    debts: NDArray[np.bool_]
+    valid_days: int
+
+
+class Moment(NamedTuple):
+    """When a decision is made.
+
+    Attributes
+    ----------
+    day : since 1970-01-01, and its date
+    age : periods between that of the block and the newest of the states
+    """
+
+    day: int
+    year: int
+    month: int
+    day_of_month: int
+    age: int
+
+    @classmethod
+    def of(cls, day: date, age: int) -> Moment:
+        """`day`, seen from a period of that `age`."""
+        return cls(days_since_epoch(day), day.year, day.month, day.day, age)
 
 
 def days_since_epoch(day: date) -> int:
@@ -124,19 +150,17 @@ def days_since_epoch(day: date) -> int:
 @numba.njit(cache=True, nogil=True)
 def _completed_years(born, today):  # type: ignore[no-untyped-def]
     year, month, day_of_month = civil_of(np.int64(born))
-    years = today[0] - year
-    if today[1] < month or (today[1] == month and today[2] < day_of_month):
+    years = today.year - year
+    if today.month < month or (today.month == month and today.day_of_month < day_of_month):
         years -= 1
     return years
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows(  # type: ignore[no-untyped-def]
-    start, stop, positions, versions, profiles, ranks, shape, from_ages, to_ages, day, today, valid_days, balances,
-    age, debts, jumps, found,
-):  # fmt: skip
+def rows(start, stop, positions, versions, jumps, profiles, balances, stages, today, found):  # type: ignore[no-untyped-def]
+    """Write the facts of some rows into `found`, the arrays of `CustomerFacts`; `jumps` as `FreshEvents.jumps`."""
     groups, kinds, ages, tiers, levels, assessments, assets, owed = found
-    n_kinds, n_tiers, n_stages = shape[0] - 1, shape[1] - 1, shape[2] - 1
+    n_kinds, n_stages = len(KINDS), len(stages.from_ages)
     for row in range(start, stop):
         version = versions[row]
         kind, tier, level = n_kinds, np.int64(-1), np.int64(0)
@@ -145,7 +169,7 @@ def _rows(  # type: ignore[no-untyped-def]
             if profiles.kinds[version] >= 0:
                 kind = np.int64(profiles.kinds[version])
                 born = np.int64(profiles.born[version] if kind == RETAIL else profiles.founded[version])
-            tier = np.int64(ranks[profiles.tiers[version]])  # without a tier, -1: the last one
+            tier = np.int64(profiles.ranks[profiles.tiers[version]])  # without a tier, -1: the last one
             if profiles.levels[version] >= 1:
                 level = np.int64(profiles.levels[version])
             assessed, expires = np.int64(profiles.assessed[version]), np.int64(profiles.expires[version])
@@ -155,41 +179,29 @@ def _rows(  # type: ignore[no-untyped-def]
         stage = n_stages
         if kind == RETAIL:
             for candidate in range(n_stages):
-                if from_ages[candidate] <= completed <= to_ages[candidate]:
+                if stages.from_ages[candidate] <= completed <= stages.to_ages[candidate]:
                     stage = candidate
         wrong = 0
-        if level == 0 or (assessed == MISSING_DAY and expires == MISSING_DAY) or assessed > day:
+        if level == 0 or (assessed == MISSING_DAY and expires == MISSING_DAY) or assessed > today.day:
             wrong |= MISSING_ASSESSMENT
-        if (expires != MISSING_DAY and day > expires) or (assessed != MISSING_DAY and day > assessed + valid_days):
+        over = assessed != MISSING_DAY and today.day > assessed + stages.valid_days
+        if over or (expires != MISSING_DAY and today.day > expires):
             wrong |= EXPIRED_ASSESSMENT
         own, due, known = 0.0, 0.0, False
         for series in range(balances.indptr[positions[row]], balances.indptr[positions[row] + 1]):
-            value = balances.values[series, age]
+            value = balances.values[series, today.age]
             if value == value:
-                if debts[balances.keys[series]]:
+                if stages.debts[balances.keys[series]]:
                     due += value
                 else:
                     own += value
                     known = True
-        if jumps[row] == jumps[row]:
-            own += jumps[row]
+        if jumps[row, 0] == jumps[row, 0]:
+            own += jumps[row, 0]
             known = True
-        tier_group = tier if tier >= 0 else n_tiers
-        groups[row] = (kind * (n_tiers + 1) + tier_group) * (n_stages + 1) + stage
+        tier_group = tier if tier >= 0 else stages.n_tiers
+        groups[row] = (kind * (stages.n_tiers + 1) + tier_group) * (n_stages + 1) + stage
         kinds[row], ages[row], tiers[row] = kind, completed, tier
         levels[row], assessments[row] = level, wrong
         assets[row] = own if known else np.nan
         owed[row] = due
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(  # type: ignore[no-untyped-def]
-    positions, versions, profiles, ranks, shape, from_ages, to_ages, day, today, valid_days, balances, age, debts,
-    jumps, found,
-):  # fmt: skip
-    n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, versions, profiles, ranks, shape, from_ages,
-            to_ages, day, today, valid_days, balances, age, debts, jumps, found,
-        )  # fmt: skip

@@ -14,7 +14,7 @@ from features.contracts import KINDS, RISK_LEVELS
 from ..policy.sections import Suitability
 from ..policy.suitability_pack import rank_of_rating
 from ..reason_codes import Reason, mask_of
-from .facts import CHUNK, EXPIRED_ASSESSMENT, FEW, MISSING_ASSESSMENT, CustomerFacts
+from .facts import EXPIRED_ASSESSMENT, MISSING_ASSESSMENT, CustomerFacts
 
 CLIENT_ASKED_STEP, ELDERLY_STEP = 1, 2
 """What has to be done before a product that the client asked for, as bits."""
@@ -92,31 +92,21 @@ def ratings_of(suitability: Suitability, catalogue: Catalogue) -> NDArray[np.int
 
 def exclude(
     facts: CustomerFacts, asked: NDArray[np.bool_], tables: SuitabilityTables, reasons: NDArray[np.uint32]
-) -> NDArray[np.uint8]:
-    """Add the layer's reasons to `reasons`, uint32, shape (n_customers, n_products).
+) -> None:
+    """Add the layer's reasons to all `reasons`, as `rows` does."""
+    arguments = facts.kinds, facts.ages, facts.levels, facts.assessments, facts.assets, facts.debts
+    rows(0, len(reasons), *arguments, asked, tables, reasons, np.zeros(reasons.shape, dtype=np.uint8))
+
+
+@numba.njit(cache=True, nogil=True)
+def rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, tables, reasons, steps):  # type: ignore[no-untyped-def]
+    """Add the layer's reasons to some rows of `reasons`, uint32, shape (n_customers, n_products).
 
     Parameters
     ----------
     asked : bool, shape (n_products,); what the client asked for
-
-    Returns
-    -------
-    steps : uint8, shape of `reasons`; bits of what has to be done first, where a reason was set aside
+    steps : uint8, shape of `reasons`; gets bits of what has to be done first, where a reason was set aside
     """
-    steps = np.zeros(reasons.shape, dtype=np.uint8)
-    arguments = (
-        facts.kinds, facts.ages, facts.levels, facts.assessments, facts.assets, facts.debts, asked, tables, reasons,
-        steps,
-    )  # fmt: skip
-    if len(reasons) < FEW:
-        _rows(0, len(reasons), *arguments)
-    else:
-        _many(*arguments)
-    return steps
-
-
-@numba.njit(cache=True, nogil=True)
-def _rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, tables, reasons, steps):  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         level, age = levels[row], ages[row]
         by_assessment = np.uint32(0)
@@ -147,13 +137,3 @@ def _rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, t
                 if aside:
                     steps[row, product] = CLIENT_ASKED_STEP | (ELDERLY_STEP if aside & _ELDERLY else 0)
             reasons[row, product] |= bits
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(kinds, ages, levels, assessments, assets, debts, asked, tables, reasons, steps):  # type: ignore[no-untyped-def]
-    n = len(reasons)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), kinds, ages, levels, assessments, assets, debts, asked,
-            tables, reasons, steps,
-        )  # fmt: skip

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Catalogue, CustomerBlock
-from features.contracts import BIRTH_DATE, KINDS
+from features import Catalogue
+from features.contracts import KINDS
+from features.events import EventLog
 from features.profile import MISSING_DAY
 from features.queries import FLOW_KEYS
 
-from ..fresh import CLOSED, FreshEvents
+from ..fresh import CLOSED
 from ..policy.schema import Policy
 from ..policy.sections import TRIGGERS, Raise
 from .civil import civil_of, day_of
-from .facts import CHUNK, FEW, RETAIL, CustomerFacts, days_since_epoch
+from .facts import RETAIL
 
 (
     MATURING, LARGE_INFLOW, SALARY_STARTED, SALARY_STOPPED, LOAN_NEARLY_REPAID, BALANCE_FALLING, NEXT_TIER,
@@ -116,61 +116,28 @@ class FoundTriggers:
     figures: NDArray[np.float32]
 
 
-class _Panel(NamedTuple):
-    indptr: NDArray[np.int64]
-    keys: NDArray[np.int16]
-    values: NDArray[np.float32]
+class MaturityLog(NamedTuple):
+    """The states' accounts that mature."""
 
-
-class _Maturities(NamedTuple):
     indptr: NDArray[np.int64]
     known_on: NDArray[np.int32]
     products: NDArray[np.int16]
     matures_on: NDArray[np.int32]
     closed_on: NDArray[np.int32]
 
-
-def find(
-    block: CustomerBlock,
-    facts: CustomerFacts,
-    tables: TriggerTables,
-    fresh: FreshEvents,
-    jumps: NDArray[np.float32],
-    day: date,
-) -> FoundTriggers:
-    """The triggers of `block` on `day`.
-
-    Parameters
-    ----------
-    fresh : what happened since the states were built
-    jumps : float32, shape (n_customers, 2); as `FreshEvents.jumps` gives them for `block`
-    """
-    states, n = block.states, block.n_customers
-    bits = np.zeros(n, dtype=np.uint16)
-    figures = np.full((n, len(TRIGGERS), 2), np.nan, dtype=np.float32)
-    log = states.maturities
-    arguments = (
-        block.positions, block.words, block.versions, states.profile.days[BIRTH_DATE], facts.kinds, facts.tiers,
-        facts.assets, _Panel(states.balances.indptr, states.balances.keys, states.balances.values),
-        _Panel(states.flows.indptr, states.flows.keys, states.flows.values), states.age_of(block.period),
-        _Maturities(
-            log.indptr, log.columns["known_on"], log.columns["product"], log.columns["matures_on"],
-            log.columns["closed_on"],
-        ),
-        fresh.rows_of(block.positions), fresh.arrays, jumps, tables, days_since_epoch(day), bits, figures,
-    )  # fmt: skip
-    if n < FEW:
-        _rows(0, n, *arguments)
-    else:
-        _many(*arguments)
-    return FoundTriggers(bits, figures)
+    @classmethod
+    def of(cls, log: EventLog) -> MaturityLog:
+        """Those of `log`."""
+        columns = log.columns
+        return cls(log.indptr, columns["known_on"], columns["product"], columns["matures_on"], columns["closed_on"])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _sums(panel, position, age, chosen, out):  # type: ignore[no-untyped-def]
-    """Sums over the series of `chosen` keys, float64, of the periods from `age` back; NaN where nothing is known."""
-    out[:] = np.nan
-    depth = min(len(out), panel.values.shape[1] - age)
+def _sums(panel, position, age, chosen, before, out):  # type: ignore[no-untyped-def]
+    """Sums over the series of `chosen` keys, float64, of the period at `age` and so many `before`; NaN where nothing is
+    known."""
+    out[: before + 1] = np.nan
+    depth = min(before + 1, panel.values.shape[1] - age)
     for series in range(panel.indptr[position], panel.indptr[position + 1]):
         if not chosen[panel.keys[series]]:
             continue
@@ -296,10 +263,12 @@ def _falling(assets, sums, tables):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows(  # type: ignore[no-untyped-def]
-    start, stop, positions, words, versions, birth_dates, kinds, tiers, assets, balances, flows, age, log,
-    fresh_rows, fresh, jumps, tables, day, bits, figures,
+def rows(  # type: ignore[no-untyped-def]
+    start, stop, positions, words, versions, birth_dates, kinds, tiers, assets, balances, flows, log, fresh_rows, fresh,
+    jumps, tables, today, bits, figures,
 ):  # fmt: skip
+    """Write the triggers of some rows into the arrays of `FoundTriggers`; `jumps` as `FreshEvents.jumps`."""
+    day, age = today.day, today.age
     sums = np.empty(_LONGEST)
     inflow_only = np.zeros(len(FLOW_KEYS), dtype=np.bool_)
     inflow_only[_INFLOW] = True
@@ -307,6 +276,7 @@ def _rows(  # type: ignore[no-untyped-def]
     active, watched, amounts = tables.active, tables.products, tables.amounts
     for row in range(start, stop):
         position, found, mine = positions[row], np.uint16(0), figures[row]
+        mine[:] = np.nan
         if active[MATURING]:
             product, when = _due(
                 log, position, fresh_rows[row], fresh, watched[MATURING], day, np.int64(amounts[MATURING, 2])
@@ -315,7 +285,7 @@ def _rows(  # type: ignore[no-untyped-def]
                 now, _ = _balance(balances, position, age, product)
                 found = _note(found, mine, MATURING, now, when - day)
         if active[LARGE_INFLOW]:
-            _sums(flows, position, age, inflow_only, sums)
+            _sums(flows, position, age, inflow_only, np.int64(amounts[LARGE_INFLOW, 2]), sums)
             if jumps[row, 1] == jumps[row, 1]:
                 sums[0] = jumps[row, 1] if np.isnan(sums[0]) else sums[0] + jumps[row, 1]
             large, mean = _inflow(sums, tables)
@@ -332,7 +302,7 @@ def _rows(  # type: ignore[no-untyped-def]
             if holds:
                 found = _note(found, mine, LOAN_NEARLY_REPAID, owed, days)
         if active[BALANCE_FALLING]:
-            _sums(balances, position, age, own, sums)
+            _sums(balances, position, age, own, np.int64(amounts[BALANCE_FALLING, 2]), sums)
             falls, mean = _falling(np.float64(assets[row]), sums, tables)
             if falls:
                 found = _note(found, mine, BALANCE_FALLING, assets[row], mean)
@@ -347,17 +317,3 @@ def _rows(  # type: ignore[no-untyped-def]
                 if years >= 0:
                     found = _note(found, mine, LIFE_STAGE_BIRTHDAY, years, until)
         bits[row] = found
-
-
-@numba.njit(cache=True, nogil=True, parallel=True)
-def _many(  # type: ignore[no-untyped-def]
-    positions, words, versions, birth_dates, kinds, tiers, assets, balances, flows, age, log, fresh_rows, fresh,
-    jumps, tables, day,
-    bits, figures,
-):  # fmt: skip
-    n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
-        _rows(
-            chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, words, versions, birth_dates, kinds, tiers,
-            assets, balances, flows, age, log, fresh_rows, fresh, jumps, tables, day, bits, figures,
-        )  # fmt: skip

@@ -10,12 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from features import CustomerStates
-
-from .facts import CHUNK, FEW
 
 LIFE_WINDOW = 24
 """Periods over which holdings and their ends are counted."""
@@ -89,11 +87,7 @@ class ProductValue:
         `assets` : shape (n_customers,); what is kept with the bank, NaN: not known, then the scale is 1.
         """
         scales = np.empty((len(assets), len(self.elasticity)), dtype=np.float32)
-        arguments = (assets, self.log_assets, self.elasticity, scales)
-        if len(assets) < FEW:
-            _scale_rows(0, len(assets), *arguments)
-        else:
-            _scale_many(*arguments)
+        _scales(assets, self.log_assets, self.elasticity, scales)
         return scales
 
     def lifetime_margins(self, discount_rate: float) -> NDArray[np.float64]:
@@ -109,24 +103,27 @@ class ProductValue:
         return self.margins * annuity
 
 
+@njit(cache=True, nogil=True, inline="always")
+def log_assets_of(assets):  # type: ignore[no-untyped-def]
+    """``log(1 + A)``; NaN where A is not known."""
+    own = np.float64(assets)
+    return math.log1p(max(own, 0.0)) if own == own else math.nan
+
+
+@njit(cache=True, nogil=True, inline="always")
+def scale_of(log_own, log_assets, elasticity):  # type: ignore[no-untyped-def]
+    """What `ProductValue.scales` says of one customer and product."""
+    if log_own != log_own or elasticity == 0:
+        return np.float32(1.0)
+    return np.float32(min(max(math.exp(elasticity * (log_own - log_assets)), LEAST_SCALE), GREATEST_SCALE))
+
+
 @njit(cache=True, nogil=True)
-def _scale_rows(start, stop, assets, log_assets, elasticity, scales):  # type: ignore[no-untyped-def]
-    for row in range(start, stop):
-        own = np.float64(assets[row])
-        log_own = math.log1p(max(own, 0.0)) if own == own else math.nan
-        for product in range(scales.shape[1]):
-            scale = np.float32(1.0)
-            if own == own and elasticity[product] != 0:
-                grown = math.exp(elasticity[product] * (log_own - log_assets[product]))
-                scale = np.float32(min(max(grown, LEAST_SCALE), GREATEST_SCALE))
-            scales[row, product] = scale
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _scale_many(assets, log_assets, elasticity, scales):  # type: ignore[no-untyped-def]
-    n = len(assets)
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        _scale_rows(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), assets, log_assets, elasticity, scales)
+def _scales(assets, log_assets, elasticity, scales):  # type: ignore[no-untyped-def]
+    for row in range(len(assets)):
+        log_own = log_assets_of(assets[row])
+        for product in range(len(elasticity)):
+            scales[row, product] = scale_of(log_own, log_assets[product], elasticity[product])
 
 
 def _margins(states: CustomerStates) -> NDArray[np.float64]:

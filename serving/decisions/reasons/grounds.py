@@ -19,7 +19,8 @@ from features.contracts import BIRTH_DATE, TIER
 
 from ..policy.sections import TRIGGERS
 from .topics import AGE, PATTERN, SEGMENT_ATTRIBUTES, SIMILAR, Topics
-from .wording import CAN_BE_SAID
+from .wording import SENTENCES
+from .wording_client import Sentence, unsaid
 
 LEAST_STRENGTH = 0.05
 """Below it a reason is too weak to be said: about 5% more priority."""
@@ -50,12 +51,14 @@ class Grounds:
     ----------
     codes : of the topics, then `FURTHER`
     kinds : of the reasons they give
+    sentences : of the topics
     least : float64, shape (n_grounds,); strength above which each is said; infinite: never
     ranks : int64, shape (n_grounds,); places in the order of codes, by which ties go
     """
 
     codes: tuple[str, ...]
     kinds: tuple[ReasonKind, ...]
+    sentences: tuple[Sentence, ...]
     least: NDArray[np.float64]
     ranks: NDArray[np.int64]
 
@@ -73,7 +76,7 @@ class Grounds:
         codes = (*(topic.code for topic in topics.topics), *FURTHER)
         least = [
             LEAST_STRENGTH
-            if topic.code != SIMILAR and topic.subject in CAN_BE_SAID and silenced.isdisjoint(topic.attributes)
+            if topic.code != SIMILAR and topic.subject in SENTENCES and silenced.isdisjoint(topic.attributes)
             else np.inf
             for topic in topics.topics
         ]
@@ -83,22 +86,23 @@ class Grounds:
             least.append((LEAST_STRENGTH if code in (PATTERN, SIMILAR) else 0.0) if speaks else np.inf)
         ranks = np.empty(len(codes), dtype=np.int64)
         ranks[sorted(range(len(codes)), key=codes.__getitem__)] = np.arange(len(codes))
-        return cls(codes, tuple(_kind_of(code) for code in codes), np.array(least), ranks)
+        kinds = tuple(_kind_of(code) for code in codes)
+        sentences = tuple(SENTENCES.get(topic.subject, unsaid) for topic in topics.topics)
+        return cls(codes, kinds, sentences, np.array(least), ranks)
 
-    def ranked(self, strengths: NDArray[np.float64]) -> list[list[list[int]]]:
-        """Of each customer and offer, the grounds that are strong enough to be said: the strongest first, ties by code.
+    def ranked(self, strengths: NDArray[np.float64]) -> tuple[list[list[list[int]]], list[list[list[float]]]]:
+        """Of each customer and offer, the grounds that are strong enough to be said, the strongest first, ties by code;
+        and how strong they are.
+
+        Of all as many: -1 where there are no more.
 
         Parameters
         ----------
         strengths : float64, shape (n_customers, k, n_grounds)
         """
-        order = np.empty(strengths.shape, dtype=np.int32)
-        counts = np.empty(strengths.shape[:2], dtype=np.int64)
-        longest = _rank(strengths, self.least, self.ranks, order, counts)
-        return [
-            [mine[:count] for mine, count in zip(grounds, many, strict=True)]
-            for grounds, many in zip(order[..., :longest].tolist(), counts.tolist(), strict=True)
-        ]
+        order, sizes = np.empty(strengths.shape, dtype=np.int64), np.empty(strengths.shape)
+        longest = _rank(strengths, self.least, self.ranks, order, sizes)
+        return order[..., :longest].tolist(), sizes[..., :longest].tolist()
 
 
 def _kind_of(code: str) -> ReasonKind:
@@ -108,8 +112,9 @@ def _kind_of(code: str) -> ReasonKind:
 
 
 @njit(cache=True, nogil=True)
-def _rank(strengths, least, ranks, order, counts):  # type: ignore[no-untyped-def]
-    """Write the grounds of each offer that exceed `least` into `order`, how many into `counts`; most of these."""
+def _rank(strengths, least, ranks, order, sizes):  # type: ignore[no-untyped-def]
+    """Write the grounds of each offer that exceed `least` into `order`, then -1, and their strengths into `sizes`; the
+    most that any has."""
     longest = 0
     for row in range(len(strengths)):
         for place in range(strengths.shape[1]):
@@ -129,6 +134,8 @@ def _rank(strengths, least, ranks, order, counts):  # type: ignore[no-untyped-de
                     at -= 1
                 chosen[at] = ground
                 count += 1
-            counts[row, place] = count
+            chosen[count:] = -1
+            for at in range(count):
+                sizes[row, place, at] = mine[chosen[at]]
             longest = max(longest, count)
     return longest

@@ -15,7 +15,7 @@ about the customer and never are. To who is not to be personalised nothing perso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,14 @@ from training import Bundle
 
 from ..compiled import CompiledPolicy, Context
 from ..decide import Decisions
-from .grounds import LEAST_STRENGTH, Grounds, ReasonKind
-from .sources import Sources, SourcesOfClient
-from .wording_parts import Said
+from .grounds import LEAST_STRENGTH, ReasonKind
+from .sources import Sources
 from .wording_triggers import ASKED, NOTHING_IN_PARTICULAR, ON_SALE, POPULAR, TAKEN
 
 __all__ = ["LEAST_STRENGTH", "ReasonKind", "SpokenReason", "reasons_for", "reasons_for_block"]
 
 
-@dataclass(frozen=True)
-class SpokenReason:
+class SpokenReason(NamedTuple):
     """One reason for one offer.
 
     Attributes
@@ -65,7 +63,7 @@ def reasons_for_block(
     ----------
     block, decisions, policy, most, context : as of `reasons_for`
     """
-    return _reasons(bundle, block, decisions, policy, np.arange(block.n_customers), most, context)
+    return _reasons(bundle, block, decisions, policy, None, most, context)
 
 
 def reasons_for(
@@ -96,64 +94,72 @@ def _reasons(
     block: CustomerBlock,
     decisions: Decisions,
     policy: CompiledPolicy,
-    rows: NDArray[np.int64],
+    rows: NDArray[np.int64] | None,
     most: int,
     context: Context | None,
 ) -> list[list[tuple[SpokenReason, ...]]]:
-    """Of the customers at `rows`; of who is not to be personalised nothing is explained."""
-    products, personalised = decisions.products[rows], decisions.personalised[rows]
-    explained = np.where(personalised[:, None], products, -1)
-    widest = int((explained >= 0).sum(axis=1).max(initial=0))
-    sources = Sources(bundle, block, decisions, policy, rows, explained[:, :widest], context) if widest else None
+    """Of the customers at `rows`, none: of all; of who is not to be personalised nothing is explained."""
+    products, personalised = decisions.products, decisions.personalised
+    if rows is not None:
+        products, personalised = products[rows], personalised[rows]
+    offers = [[product for product in offered if product >= 0] for offered in products.tolist()]
+    personal: list[bool] = personalised.tolist()
+    everybody = all(personal)
+    widest = max([len(mine) for mine, explains in zip(offers, personal, strict=True) if explains], default=0)
     asked = set(np.flatnonzero(policy.asked(context)).tolist()) if context is not None and context.asked else set()
-    found = []
-    for number, (offered, personal) in enumerate(zip(products.tolist(), personalised.tolist(), strict=True)):
-        offers = [product for product in offered if product >= 0]
-        if personal and offers and sources is not None:
-            client = sources.of(number)
-            found.append(
-                [
-                    _personal(client, sources.grounds, place, product in asked, most)
-                    for place, product in enumerate(offers)
-                ]
-            )
-        else:
-            found.append([(_asked() if product in asked else _popularity(policy, product),) for product in offers])
-    return found
+    usual = 0.0 if everybody else float(policy.popularity.mean())
+    explained = products if everybody else np.where(personalised[:, None], products, -1)
+    if widest < explained.shape[1]:
+        explained = explained[:, :widest]
+    sources = Sources(bundle, block, decisions, policy, rows, explained, context) if widest else None
+    return [
+        _personal(sources, number, offered, asked, most)
+        if sources is not None and explains and offered
+        else [_ASKED if product in asked else _popularity(policy, product, usual) for product in offered]
+        for number, (offered, explains) in enumerate(zip(offers, personal, strict=True))
+    ]
 
 
 def _personal(
-    client: SourcesOfClient, grounds: Grounds, place: int, asked: bool, most: int
-) -> tuple[SpokenReason, ...]:
-    """Of the offer at `place`: what speaks for it, the strongest first, nothing said twice."""
-    reasons = [_asked()] if asked else []
-    said: list[str] = []
-    covered: frozenset[str] = frozenset()
-    for ground in client.ranked[place]:
-        if len(reasons) >= most:
-            break
-        code, covers = grounds.codes[ground], client.covers(place, ground)
-        if code in covered or (covers and not (covers.isdisjoint(said) and covers.isdisjoint(covered))):
-            continue
-        words = client.words(place, ground)
-        if words is not None:
-            said.append(code)
-            covered |= covers
-            strength = client.strengths.item(place, ground)
-            reasons.append(SpokenReason(grounds.kinds[ground], code, strength, words.text, words.text_zh))
-    return tuple(reasons) or (_said("model", "general", 0.0, NOTHING_IN_PARTICULAR),)
+    sources: Sources, number: int, offered: list[int], asked: set[int], most: int
+) -> list[tuple[SpokenReason, ...]]:
+    """Of each offer to one customer: what speaks for it, the strongest first, nothing said twice."""
+    grounds, topics, client = sources.grounds, sources.topics.topics, sources.client(number)
+    codes, kinds, sentences, n_topics = grounds.codes, grounds.kinds, grounds.sentences, len(topics)
+    ranked, strengths, features = sources.ranked[number], sources.strengths[number], sources.features[number]
+    found = []
+    for place, product in enumerate(offered):
+        reasons = [*_ASKED] if product in asked else []
+        said: list[str] = []
+        covered, added = _NOTHING, features[place]
+        for ground, strength in zip(ranked[place], strengths[place], strict=True):
+            if ground < 0 or len(reasons) >= most:
+                break
+            code = codes[ground]
+            if code in covered:
+                continue
+            if ground < n_topics:
+                words = sentences[ground](topics[ground], client, product, added)
+            else:
+                words, covers = sources.further(client, number, place, ground)
+                if covers and not (covers.isdisjoint(said) and covers.isdisjoint(covered)):
+                    continue
+                if words is not None:
+                    covered |= covers
+            if words is not None:
+                said.append(code)
+                reasons.append(SpokenReason(kinds[ground], code, strength, words.text, words.text_zh))
+        found.append(tuple(reasons) or _GENERAL)
+    return found
 
 
-def _said(kind: ReasonKind, topic: str, strength: float, words: Said) -> SpokenReason:
-    return SpokenReason(kind, topic, strength, words.text, words.text_zh)
+def _popularity(policy: CompiledPolicy, product: int, usual: float) -> tuple[SpokenReason, ...]:
+    """What may be said to anybody: no numbers, nothing of the customer. `usual` : of the products in the mean."""
+    taken = policy.popularity.item(product)
+    words = POPULAR if taken > usual else TAKEN if taken > 0 else ON_SALE
+    return (SpokenReason("popularity", "popularity", 0.0, *words),)
 
 
-def _asked() -> SpokenReason:
-    return _said("asked", "asked", 0.0, ASKED)
-
-
-def _popularity(policy: CompiledPolicy, product: int) -> SpokenReason:
-    """What may be said to anybody: no numbers, nothing of the customer."""
-    popularity = policy.popularity
-    words = POPULAR if popularity[product] > popularity.mean() else TAKEN if popularity[product] > 0 else ON_SALE
-    return _said("popularity", "popularity", 0.0, words)
+_NOTHING: frozenset[str] = frozenset()
+_ASKED = (SpokenReason("asked", "asked", 0.0, *ASKED),)
+_GENERAL = (SpokenReason("model", "general", 0.0, *NOTHING_IN_PARTICULAR),)

@@ -8,18 +8,20 @@ features do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from features import Catalogue, CustomerStates
+from features import Calendar, Catalogue, CustomerStates
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, ONBOARDED_ON, TIER
 from features.featureset import FeatureSet
 
-from .wording_parts import Said, product_names
+from .wording_parts import Said, period_name, product_names
 
 AGE = "age"
 """By which a policy silences ages, of persons and of companies, beside the dates that they come from."""
@@ -75,6 +77,8 @@ class Topic:
     attributes : columns of customers it comes from, and `AGE`; a policy that silences one silences the topic
     features : names of its features
     columns : int64, shape (len(features),); where they stand in the feature set
+    places : the same
+    vocabulary : the texts behind the codes of the attribute it is about; None: its values are numbers
     """
 
     code: str
@@ -84,6 +88,33 @@ class Topic:
     attributes: frozenset[str]
     features: tuple[str, ...]
     columns: NDArray[np.int64]
+    places: tuple[int, ...]
+    vocabulary: tuple[str, ...] | None
+
+
+class AsOf:
+    """The period that words are as of. There is one object of each, by which sentences made before are kept.
+
+    Attributes
+    ----------
+    name : what the period is called
+    end : its last day
+    """
+
+    def __init__(self, period: int, calendar: Calendar, first_period: int | None) -> None:
+        """`first_period` : from which on openings are known; None: they are not."""
+        self.period, self.calendar = period, calendar
+        self.name: Said = period_name(period, calendar)
+        self.end: date = calendar.end_of(period)
+        self._remembered = 0 if first_period is None else period - first_period + 1
+
+    def ago(self, periods: int) -> Said:
+        """The name of an earlier period."""
+        return period_name(self.period - periods, self.calendar)
+
+    def remembers(self, window: int) -> bool:
+        """Whether openings of the last `window` periods would be known."""
+        return window <= self._remembered
 
 
 _KEPT: WeakKeyDictionary[FeatureSet, Topics] = WeakKeyDictionary()
@@ -117,12 +148,17 @@ class Topics:
                 key.attributes,
                 tuple(names[column] for column in found),
                 np.array(found, dtype=np.int64),
+                tuple(found),
+                states.profile.vocabularies.get(key.about) if key.subject is Subject.ATTRIBUTE else None,
             )
             for key, found in columns.items()
         )
         self.similar: int = [topic.code for topic in self.topics].index(SIMILAR)
+        manifest = states.manifest
+        self._calendar, self._first_period = states.calendar, manifest.first_period if manifest.dated else None
+        self._as_of: dict[int, AsOf] = {}
         self._order = np.concatenate([topic.columns for topic in self.topics])
-        self._starts = np.cumsum([0, *(len(topic.columns) for topic in self.topics[:-1])])
+        self._starts = np.cumsum([0, *(len(topic.columns) for topic in self.topics)])
 
     @classmethod
     def of(cls, states: CustomerStates) -> Topics:
@@ -132,14 +168,21 @@ class Topics:
             found = _KEPT[states.feature_set] = cls(states)
         return found
 
-    def sums(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shape (..., n_topics): what each topic adds to the log-odds.
+    def as_of(self, period: int) -> AsOf:
+        """What words about customers at the end of `period` are as of, made once."""
+        found = self._as_of.get(period)
+        if found is None:
+            found = self._as_of[period] = AsOf(period, self._calendar, self._first_period)
+        return found
+
+    def sum_up(self, features: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Write what each topic adds to the log-odds into `out`, shape (n, k, n_topics) or wider.
 
         Parameters
         ----------
-        features : float64, shape (..., n_features); what each feature adds
+        features : float64, shape (n, k, n_features); what each feature adds
         """
-        return np.add.reduceat(features.take(self._order, axis=-1), self._starts, axis=-1)
+        _sum_up(features, self._order, self._starts, out)
 
 
 def _product_of(key: _Key, catalogue: Catalogue) -> int:
@@ -200,3 +243,42 @@ _DATES: dict[str, tuple] = {
 
 def _silent(code: str) -> _Key:
     return _Key(code, Subject.UNSPOKEN)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _sum(values, start, n):  # type: ignore[no-untyped-def]
+    """Of up to 128 values, as NumPy adds them up: eight sums side by side."""
+    total, added = -0.0, 0
+    if n >= 8:
+        a, b, c, d = values[start], values[start + 1], values[start + 2], values[start + 3]
+        e, f, g, h = values[start + 4], values[start + 5], values[start + 6], values[start + 7]
+        added = n // 8 * 8
+        for i in range(start + 8, start + added, 8):
+            a, b, c, d = a + values[i], b + values[i + 1], c + values[i + 2], d + values[i + 3]
+            e, f, g, h = e + values[i + 4], f + values[i + 5], g + values[i + 6], h + values[i + 7]
+        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(start + added, start + n):
+        total += values[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _sum_of_halves(values, start, n):  # type: ignore[no-untyped-def]
+    """Of any number of values, as NumPy adds them up."""
+    if n <= 128:
+        return _sum(values, start, n)
+    half = n // 16 * 8
+    return _sum_of_halves(values, start, half) + _sum_of_halves(values, start + half, n - half)
+
+
+@njit(cache=True, nogil=True)
+def _sum_up(features, order, starts, out):  # type: ignore[no-untyped-def]
+    mine = np.empty(len(order))
+    for row in range(features.shape[0]):
+        for place in range(features.shape[1]):
+            for i in range(len(order)):
+                mine[i] = features[row, place, order[i]]
+            for topic in range(len(starts) - 1):
+                rest, n = starts[topic] + 1, starts[topic + 1] - starts[topic] - 1
+                further = _sum(mine, rest, n) if n <= 128 else _sum_of_halves(mine, rest, n)
+                out[row, place, topic] = mine[rest - 1] + further

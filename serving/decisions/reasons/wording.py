@@ -20,7 +20,7 @@ from features.contracts import KINDS, RISK_LEVEL, RISK_LEVELS, TIER
 from features.segments import DAYS_PER_YEAR
 
 from ..layers.facts import RETAIL
-from .topics import Subject, Topic
+from .topics import AsOf, Subject, Topic
 from .wording_client import Client, Sentence, of_strongest
 from .wording_money import balances, money, payments, use
 from .wording_parts import (
@@ -42,61 +42,66 @@ CORPORATE = KINDS.index("corporate")
 FEWEST_PARTNERS = 5
 """Payment partners below which what they hold is not said: it would tell one client about another."""
 
-_KEPT = 1024  # sentences kept: of an attribute's values, a few are everybody's
+_KEPT = 1024  # sentences kept of each sort: a few ages, values, counts and periods are everybody's
 _OUTCOME_WINDOW = 6  # as in features.families.contacts
-
-
-def sentence(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
-    """What is said of `topic` for offering `product`; None: nothing.
-
-    Parameters
-    ----------
-    parts : float64, shape (n_features of the topic,); what each of its features adds to the product's log-odds
-    """
-    say = _SENTENCES.get(topic.subject)
-    return None if say is None else say(topic, client, product, parts)
 
 
 def holding(client: Client, product: int) -> Said | None:
     """Since when a product is held, or until when it was; None: never, as far as is remembered."""
-    word, name = client.word(product), client.names[product]
+    word = client.word(product)
     if word & 1:
-        periods = (~word & (word + 1)).bit_length() - 1
-        if periods >= HISTORY_BITS:  # since when is not remembered, or was never known
-            return Said(f"Holds {name.text}", f"持有{name.text_zh}")
-        if periods == 1:  # perhaps an event since the period ended
-            return Said(f"Took out {name.text} lately", f"近期新办理{name.text_zh}")
-        since = client.ago(periods - 1)
-        return Said(f"Has held {name.text} since {since.text}", f"{since.text_zh}起持有{name.text_zh}")
-    if word:
-        ago = (word & -word).bit_length() - 2
-        if ago == 0:
-            return Said(f"Held {name.text} until recently", f"不久前曾持有{name.text_zh}")
-        until = client.ago(ago)
-        return Said(f"Held {name.text} until {until.text}", f"曾持有{name.text_zh}，至{until.text_zh}")
-    return None
+        return _held(client.names[product], (~word & (word + 1)).bit_length() - 1, client.as_of)
+    return _was_held(client.names[product], (word & -word).bit_length() - 2, client.as_of) if word else None
 
 
-def _holding(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+@lru_cache(_KEPT)
+def _held(name: Said, periods: int, as_of: AsOf) -> Said:
+    if periods >= HISTORY_BITS:  # since when is not remembered, or was never known
+        return Said(f"Holds {name.text}", f"持有{name.text_zh}")
+    if periods == 1:  # perhaps an event since the period ended
+        return Said(f"Took out {name.text} lately", f"近期新办理{name.text_zh}")
+    since = as_of.ago(periods - 1)
+    return Said(f"Has held {name.text} since {since.text}", f"{since.text_zh}起持有{name.text_zh}")
+
+
+@lru_cache(_KEPT)
+def _was_held(name: Said, ago: int, as_of: AsOf) -> Said:
+    if ago == 0:
+        return Said(f"Held {name.text} until recently", f"不久前曾持有{name.text_zh}")
+    until = as_of.ago(ago)
+    return Said(f"Held {name.text} until {until.text}", f"曾持有{name.text_zh}，至{until.text_zh}")
+
+
+def _holding(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     return holding(client, topic.product) or _not_held(client, topic.product, product)
 
 
 def _not_held(client: Client, absent: int, product: int) -> Said | None:
     """That a product was never held: the one on offer, or one of its family that such a customer could have."""
-    products, name = client.block.states.catalogue.products, client.names[absent]
     if absent == product:
-        return Said(f"Has no {name.text} yet", f"尚未持有{name.text_zh}")
+        return _absent(client.names[absent], is_offered=True)
+    products = client.block.states.catalogue.products
     kinds = ("both", *KINDS[client.kind : client.kind + 1])
     if products[absent].family == products[product].family and products[absent].customer_kind in kinds:
-        return Said(f"Does not hold {name.text}", f"未持有{name.text_zh}")
+        return _absent(client.names[absent], is_offered=False)
     return None
+
+
+@lru_cache(_KEPT)
+def _absent(name: Said, *, is_offered: bool) -> Said:
+    if is_offered:
+        return Said(f"Has no {name.text} yet", f"尚未持有{name.text_zh}")
+    return Said(f"Does not hold {name.text}", f"未持有{name.text_zh}")
 
 
 @of_strongest
 def _breadth(topic: Topic, client: Client, name: str, value: float) -> Said | None:
-    if not 0 <= value < math.inf:
-        return None
-    count = round(value)
+    return _counted(name, round(value), client.as_of) if 0 <= value < math.inf else None
+
+
+@lru_cache(_KEPT)
+def _counted(name: str, count: int, as_of: AsOf) -> Said | None:
+    """Of a feature of the family of holdings that is not about one product."""
     if name == "products_held":
         if count == 0:
             return Said("Holds no product of ours yet", "尚未持有我行产品")
@@ -104,17 +109,17 @@ def _breadth(topic: Topic, client: Client, name: str, value: float) -> Said | No
     if name == "age_since_any_add":
         if count == 0:
             return Said("Took out something new lately", "近期有新办理的产品")
-        since = client.ago(min(count, HISTORY_BITS))
+        since = as_of.ago(min(count, HISTORY_BITS))
         return Said(f"Last took out something new in {since.text}", f"最近一次新办理产品是在{since.text_zh}")
     if name == "oldest_holding":
         if not 2 <= count < HISTORY_BITS:
             return None
-        since = client.ago(count - 1)
+        since = as_of.ago(count - 1)
         return Said(f"Has held a product of ours since {since.text}", f"自{since.text_zh}起持有我行产品")
     change, _, window = name.rpartition("_")
-    if not client.remembers(int(window)):
+    if not as_of.remembers(int(window)):
         return None
-    span, often = up_to(int(window), client.period, client.calendar), times(count)
+    span, often = up_to(int(window), as_of.period, as_of.calendar), times(count)
     if change == "products_added":
         if count == 0:
             return Said(f"Took out nothing new {span.text}", f"{span.text_zh}没有新办理产品")
@@ -126,14 +131,18 @@ def _breadth(topic: Topic, client: Client, name: str, value: float) -> Said | No
 
 @of_strongest
 def _contacts(topic: Topic, client: Client, name: str, value: float) -> Said | None:
-    if not 0 <= value < 10**5:
-        return None
-    count, asked = round(value), name.removeprefix("contacts_")
+    return _contacted(name, round(value), client.as_of) if 0 <= value < 10**5 else None
+
+
+@lru_cache(_KEPT)
+def _contacted(name: str, count: int, as_of: AsOf) -> Said | None:
+    """Of a feature of contacts."""
+    asked = name.removeprefix("contacts_")
     if name == "days_since_contact":
-        day = day_name(client.calendar.end_of(client.period) - timedelta(days=count))
+        day = day_name(as_of.end - timedelta(days=count))
         return Said(f"We were in touch on {day.text}", f"{day.text_zh}与客户有过联系")
     window = int(asked) if asked.isdecimal() else _OUTCOME_WINDOW
-    span, often = up_to(window, client.period, client.calendar), times(count)
+    span, often = up_to(window, as_of.period, as_of.calendar), times(count)
     if asked == "accepted" and count:
         return Said(f"Said yes to us {often.text} {span.text}", f"{span.text_zh}接受我行推荐{often.text_zh}")
     if asked == "later" and count:
@@ -146,7 +155,7 @@ def _contacts(topic: Topic, client: Client, name: str, value: float) -> Said | N
     return None  # refusals and silence are no reason to give
 
 
-def _similar(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _similar(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     """No figures: a segment's rates are shrunk towards those of all, so a share read from them is nobody's."""
     return SIMILAR_CLIENTS
 
@@ -154,7 +163,7 @@ def _similar(topic: Topic, client: Client, product: int, parts: NDArray[np.float
 SIMILAR_CLIENTS = Said("What similar clients hold and take speaks for it", "同类客户的持有和办理情况支持这一推荐")
 
 
-def _partners(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _partners(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     share = client.value(topic)
     if not 0.01 <= share <= 1:
         return None
@@ -167,14 +176,17 @@ def _partners(topic: Topic, client: Client, product: int, parts: NDArray[np.floa
     )
 
 
-def _age(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _age(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     years = _completed(client, topic)
-    if client.kind != RETAIL or years is None:
-        return None
+    return None if client.kind != RETAIL or years is None else _old(years)
+
+
+@lru_cache(_KEPT)
+def _old(years: int) -> Said:
     return Said(f"Is {years} year{'' if years == 1 else 's'} old", f"客户{years}岁")
 
 
-def _founded(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _founded(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     years = _completed(client, topic)
     if client.kind != CORPORATE or years is None:
         return None
@@ -185,24 +197,29 @@ def _founded(topic: Topic, client: Client, product: int, parts: NDArray[np.float
 
 def _completed(client: Client, topic: Topic) -> int | None:
     """Completed years on the decision's day, on which triggers and rules judge ages too."""
-    years = float(client.facts.ages[client.row])
+    years: float = client.facts.ages.item(client.row)
     return int(years) if 0 <= years < 1000 and not math.isnan(client.value(topic)) else None
 
 
-def _onboarding(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _onboarding(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     years = client.value(topic)
-    end = client.calendar.end_of(client.period)
+    end = client.as_of.end
     if not 0 <= years < end.year - date.min.year:
         return None
-    since = month_name(end - timedelta(days=round(years * DAYS_PER_YEAR)))
+    return _with_us((end - timedelta(days=round(years * DAYS_PER_YEAR))).replace(day=1))
+
+
+@lru_cache(_KEPT)
+def _with_us(month: date) -> Said:
+    since = month_name(month)
     return Said(f"With us since {since.text}", f"{since.text_zh}成为我行客户")
 
 
-def _attribute(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _attribute(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     value = client.value(topic)
     if not math.isfinite(value):
         return None
-    words = client.block.states.profile.vocabularies.get(topic.about)
+    words = topic.vocabulary
     if words is not None:
         return _text(topic.about, words[int(value)]) if 0 <= value < len(words) else None
     return _number(topic.about, value)
@@ -238,11 +255,11 @@ def _number(attribute: str, value: float) -> Said | None:
     return Said(f"{name.text}: {shown}", f"{name.text_zh}：{shown}")
 
 
-def _season(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def _season(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     return Said("The time of year speaks for it", "当前时节适合办理")
 
 
-_SENTENCES: dict[Subject, Sentence] = {
+SENTENCES: dict[Subject, Sentence] = {
     Subject.HOLDING: _holding,
     Subject.BREADTH: _breadth,
     Subject.BALANCES: balances,
@@ -258,6 +275,4 @@ _SENTENCES: dict[Subject, Sentence] = {
     Subject.ATTRIBUTE: _attribute,
     Subject.SEASON: _season,
 }
-
-CAN_BE_SAID = frozenset(_SENTENCES)
-"""Subjects that there are words for."""
+"""Of the subjects that there are words for."""

@@ -2,80 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Calendar, CustomerBlock
+from features import CustomerBlock
 from features.contracts import ONBOARDED_ON
 
 from ..layers.facts import CustomerFacts
-from .topics import Topic
-from .wording_parts import Said, period_name
+from .topics import AsOf, Topic, Topics
+from .wording_parts import Said
 
 _PARTNER_WINDOW = 12  # periods, as in features.families.adoption
 
 Sentence = Callable[[Topic, "Client", int, NDArray[np.float64]], Said | None]
-"""What is said of a topic, for a customer, for offering a product, given what each feature adds; None: nothing."""
+"""What is said of a topic, for a customer, for offering a product; None: nothing. The last is float64, shape
+(n_features,): what each feature adds to the product's log-odds."""
 
 
-@dataclass(frozen=True)
 class Client:
-    """One customer of a block, as words need it.
+    """One customer of a block, as words need it; made for everybody to whom anything is said, so next to nothing is
+    looked up beforehand.
 
     Attributes
     ----------
     facts : of the block, on the decision's day
+    values : float32, shape (n_features,)
     names : what the products are called, by position
+    as_of : what the block is as of
     """
 
-    block: CustomerBlock
-    row: int
-    facts: CustomerFacts
-    names: tuple[Said, ...]
-
-    @cached_property
-    def values(self) -> NDArray[np.float32]:
-        """Shape (n_features,)."""
-        found: NDArray[np.float32] = self.block.features[self.row]
-        return found
+    def __init__(self, block: CustomerBlock, row: int, facts: CustomerFacts, topics: Topics) -> None:
+        self.block, self.row, self.facts = block, row, facts
+        self.values: NDArray[np.float32] = block.features[row]
+        self.names: tuple[Said, ...] = topics.names
+        self.as_of: AsOf = topics.as_of(block.period)
 
     def value(self, topic: Topic, index: int = 0) -> float:
         """Of one of a topic's features."""
-        return float(self.values.item(topic.columns.item(index)))
-
-    @property
-    def period(self) -> int:
-        """The period of ``as_of``."""
-        return self.block.period
-
-    @property
-    def calendar(self) -> Calendar:
-        """Of the states."""
-        return self.block.states.calendar
+        return self.values.item(topic.places[index])
 
     @property
     def kind(self) -> int:
         """Index into `KINDS`; ``len(KINDS)``: not known."""
-        return int(self.facts.kinds[self.row])
-
-    @cached_property
-    def now(self) -> Said:
-        """The period of ``as_of``."""
-        return period_name(self.period, self.calendar)
+        return self.facts.kinds.item(self.row)
 
     def word(self, product: int) -> int:
         """The holdings history of a product: bit k is set when it was held k periods ago."""
-        return int(self.block.words[self.row, product])
+        return self.block.words.item(self.row, product)
 
-    def holds_any(self, family: str | None = None) -> bool:
-        """Whether a product, of the family, is held."""
+    def holds_any(self, family: str) -> bool:
+        """Whether a product of the family is held."""
         products = self.block.states.catalogue.products
         held = (self.block.words[self.row] & np.uint64(1)).nonzero()[0].tolist()
-        return any(family is None or products[product].family == family for product in held)
+        return any(products[product].family == family for product in held)
 
     @cached_property
     def n_partners(self) -> int:
@@ -84,42 +66,40 @@ class Client:
         One by one, because the kernel that does it for blocks wakes threads, which takes longer than a few partners.
         """
         block, states = self.block, self.block.states
-        profile, as_of_day = states.profile, states.calendar.as_of_day(self.period)
+        period, profile, as_of_day = block.period, states.profile, states.calendar.as_of_day(block.period)
         position = block.positions[self.row : self.row + 1]
-        _, partners = states.partners.of(position, states.age_of(self.period), _PARTNER_WINDOW)
+        _, partners = states.partners.of(position, states.age_of(period), _PARTNER_WINDOW)
         count = 0
         for partner in partners.tolist():
             first, end = profile.indptr[partner : partner + 2].tolist()
-            version = first - 1 + int(np.searchsorted(profile.valid_from[first:end], self.period, side="right"))
+            version = first - 1 + int(np.searchsorted(profile.valid_from[first:end], period, side="right"))
             count += version >= first and int(profile.days[ONBOARDED_ON][version]) <= as_of_day
         return count
 
-    def ago(self, periods: int) -> Said:
-        """The name of an earlier period."""
-        return period_name(self.period - periods, self.calendar)
 
-    def remembers(self, window: int) -> bool:
-        """Whether openings of the last `window` periods would be known."""
-        manifest = self.block.states.manifest
-        return manifest.dated and self.period - window + 1 >= manifest.first_period
+def unsaid(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> None:
+    """Of a topic that there are no words for."""
 
 
-def raising(topic: Topic, client: Client, parts: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
-    """Name and value of the features that speak for the product, the strongest first."""
-    added = parts.tolist()
-    for index in sorted(range(len(added)), key=added.__getitem__, reverse=True):
-        if not added[index] > 0:
-            return
-        yield topic.features[index], client.value(topic, index)
+def raising(topic: Topic, added: NDArray[np.float64]) -> list[int]:
+    """Which of a topic's features speak for the product, the strongest first.
+
+    Parameters
+    ----------
+    added : float64, shape (n_features,); what each feature adds to its log-odds
+    """
+    parts: list[float] = added.take(topic.columns).tolist()
+    return sorted([index for index, part in enumerate(parts) if part > 0], key=parts.__getitem__, reverse=True)
 
 
-def of_strongest(
-    say: Callable[[Topic, Client, str, float], Said | None],
-) -> Callable[[Topic, Client, int, NDArray[np.float64]], Said | None]:
+def of_strongest(say: Callable[[Topic, Client, str, float], Said | None]) -> Sentence:
     """A sentence of the strongest feature of which there is anything to `say`."""
 
-    def found(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
-        said = (say(topic, client, name, value) for name, value in raising(topic, client, parts))
-        return next((words for words in said if words is not None), None)
+    def found(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
+        for index in raising(topic, added):
+            words = say(topic, client, topic.features[index], client.value(topic, index))
+            if words is not None:
+                return words
+        return None
 
     return found

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Calendar
 from features.calendar import HISTORY_BITS
 
-from .topics import Topic
+from .topics import AsOf, Topic
 from .wording_client import Client, of_strongest, raising
 from .wording_parts import Said, amount, channel_name, counted, each_period, family_name, is_amount, tidy, times
 
@@ -20,45 +19,61 @@ _LEAST_FOR_PERCENT = 100.0  # below it, a share says little and the features' lo
 _FAMILY_CHANGE = 3  # periods, as in features.families.balances
 _MEAN_OF = 3  # periods, as in features.families.activity
 _BEFORE = "_before"
-_KEPT = 1024  # changes in words kept: of the offers to one customer, several speak of the same one
+_KEPT = 1024  # sentences kept of each sort: of the offers to one customer, several say the same one
+_TOTAL = Said("Total balance", "各项余额合计")
+_TOTAL_WITH_DEBTS = Said("Total balance, debts included", "各项余额（含负债）合计")
 
 
-def balances(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def balances(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     """Level and change of the total or of a family, as far as each speaks for the product."""
-    told = dict(raising(topic, client, parts))
-    now = client.value(topic)
-    level = topic.features[0] in told
-    changes = (
-        _change(now, value, int(name.rpartition("_")[2]) if not topic.about else _FAMILY_CHANGE, client.calendar)
-        for name, value in told.items()
-        if name != topic.features[0]
-    )
-    change = next((words for words in changes if words is not None), None)
+    told, now = raising(topic, added), client.value(topic)
     if not is_amount(now):
-        return _no_balance(topic, client, product, now) if level else None
-    if not level and change is None:
-        return None
-    what, money = _what(topic, client), amount(now)
-    if not level and change is not None:
-        return Said(f"{what.text} in {client.now.text} {change.text}", f"{what.text_zh}{change.text_zh}")
-    text = f"{what.text}: {money.text} in {client.now.text}"
-    text_zh = f"{client.now.text_zh}{what.text_zh}{money.text_zh}"
+        return _no_balance(topic, client, product, now) if 0 in told else None
+    values = tuple([(topic.features[index], client.value(topic, index)) for index in told])
+    return _balance(_what(topic, client), topic.features[0], now, values, client.as_of)
+
+
+@lru_cache(_KEPT)
+def _balance(what: Said, level: str, now: float, told: tuple[tuple[str, float], ...], as_of: AsOf) -> Said | None:
+    """The level, if it is among what is `told`, features and their values, and the first change that can be said."""
+    change, with_level = None, False
+    for name, value in told:
+        if name == level:
+            with_level = True
+        elif change is None:
+            change = _change(now, value, _periods_of(name), as_of)
+    if not with_level:
+        if change is None:
+            return None
+        return Said(f"{what.text} in {as_of.name.text} {change.text}", f"{what.text_zh}{change.text_zh}")
+    money = amount(now)
+    text = f"{what.text}: {money.text} in {as_of.name.text}"
+    text_zh = f"{as_of.name.text_zh}{what.text_zh}{money.text_zh}"
     return Said(text, text_zh) if change is None else Said(f"{text}, {change.text}", f"{text_zh}，{change.text_zh}")
+
+
+def _periods_of(change: str) -> int:
+    """How far back a change of the total looks, ``balance_change_6``, or of a family, ``balance_change:deposits``."""
+    return _FAMILY_CHANGE if ":" in change else int(change.rpartition("_")[2])
 
 
 def _what(topic: Topic, client: Client) -> Said:
     if topic.about:
-        family = family_name(topic.about)
-        return Said(f"Balance in {family.text}", f"{family.text_zh}余额")
-    if client.facts.debts[client.row] > 0:
-        return Said("Total balance, debts included", "各项余额（含负债）合计")
-    return Said("Total balance", "各项余额合计")
+        return _family_balance(topic.about)
+    return _TOTAL_WITH_DEBTS if client.facts.debts.item(client.row) > 0 else _TOTAL
+
+
+@lru_cache(_KEPT)
+def _family_balance(family: str) -> Said:
+    name = family_name(family)
+    return Said(f"Balance in {name.text}", f"{name.text_zh}余额")
 
 
 def _no_balance(topic: Topic, client: Client, product: int, now: float) -> Said | None:
     if now == 0:
         what = _what(topic, client)
-        return Said(f"{what.text}: none in {client.now.text}", f"{client.now.text_zh}{what.text_zh}为零")
+        now_name = client.as_of.name
+        return Said(f"{what.text}: none in {now_name.text}", f"{now_name.text_zh}{what.text_zh}为零")
     offered = client.block.states.catalogue.products[product].family
     if math.isnan(now) and topic.about == offered and not client.holds_any(offered):
         family = family_name(offered)
@@ -66,15 +81,14 @@ def _no_balance(topic: Topic, client: Client, product: int, now: float) -> Said 
     return None
 
 
-@lru_cache(_KEPT)
-def _change(now: float, log_ratio: float, n: int, calendar: Calendar) -> Said | None:
+def _change(now: float, log_ratio: float, n: int, as_of: AsOf) -> Said | None:
     """How `now` compares with `n` periods before; ``log_ratio = log((now + 1) / (before + 1))``."""
-    if not abs(log_ratio) < HISTORY_BITS or not is_amount(now):
+    if not abs(log_ratio) < HISTORY_BITS:
         return None
     before = (now + 1) / math.exp(log_ratio) - 1
     if min(now, before) < _LEAST_FOR_PERCENT:
         return None
-    span, ratio = counted(n, calendar), now / before
+    span, ratio = counted(n, as_of.calendar), now / before
     percent = round(100 * abs(ratio - 1))
     if percent == 0:
         return Said(f"about the same as {span.text} before", f"与{span.text_zh}前基本持平")
@@ -102,11 +116,14 @@ class _When(NamedTuple):
     each_zh: str
 
 
-def _when(client: Client, name: str) -> _When:
+@lru_cache(_KEPT)
+def _when(name: str, as_of: AsOf) -> _When:
+    """That of a feature."""
+    now = as_of.name
     if not name.partition(":")[0].endswith(_BEFORE):
-        return _When(client.now, "", "")
-    span, each = counted(_MEAN_OF, client.calendar), each_period(client.calendar)
-    earlier = Said(f"the {span.text} before {client.now.text}", f"{client.now.text_zh}之前{span.text_zh}")
+        return _When(now, "", "")
+    span, each = counted(_MEAN_OF, as_of.calendar), each_period(as_of.calendar)
+    earlier = Said(f"the {span.text} before {now.text}", f"{now.text_zh}之前{span.text_zh}")
     return _When(earlier, f" {each.text}", f"平均{each.text_zh}")
 
 
@@ -116,7 +133,7 @@ def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
     channel = channel_name(topic.about)
     if math.isnan(value):
         return Said(f"No use of {channel.text} on record lately", f"近期没有使用{channel.text_zh}的记录")
-    span, each, _ = _when(client, name)
+    span, each, _ = _when(name, client.as_of)
     if value == 0 and not each:
         text = f"No use of {channel.text} on record in {span.text}"
         return Said(text, f"{span.text_zh}没有使用{channel.text_zh}的记录")
@@ -129,12 +146,13 @@ def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
     )
 
 
-def money(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]) -> Said | None:
+def money(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     """What came in, or went out; beside what was usual, where it is much more."""
     way, way_zh, side = ("came in", "转入", "in") if topic.about == "inflow" else ("went out", "转出", "out")
     now, before = client.value(topic, 0), client.value(topic, 1)
-    for name, value in raising(topic, client, parts):
-        span, each, each_zh = _when(client, name)
+    for index in raising(topic, added):
+        value = client.value(topic, index)
+        span, each, each_zh = _when(topic.features[index], client.as_of)
         if value == 0 and not each:
             return Said(f"No money {side} on record in {span.text}", f"{span.text_zh}没有{way_zh}记录")
         if not is_amount(value):
@@ -143,7 +161,7 @@ def money(topic: Topic, client: Client, product: int, parts: NDArray[np.float64]
         text = f"{total.text}{each} {way} during {span.text}"
         text_zh = f"{span.text_zh}{each_zh}{way_zh}{total.text_zh}"
         if not each and is_amount(before) and now / before >= 1.5:
-            ratio, three = tidy(now / before), counted(_MEAN_OF, client.calendar)
+            ratio, three = tidy(now / before), counted(_MEAN_OF, client.as_of.calendar)
             text += f", {ratio} times the average of the {three.text} before"
             text_zh += f"，为此前{three.text_zh}平均值的{ratio}倍"
         return Said(text, text_zh)
@@ -155,7 +173,7 @@ def payments(topic: Topic, client: Client, name: str, value: float) -> Said | No
     """Whom and how much the customer paid, or was paid by."""
     if not is_amount(value):
         return None
-    (span, each, each_zh), about = _when(client, name), name.partition(":")[2]
+    (span, each, each_zh), about = _when(name, client.as_of), name.partition(":")[2]
     money, shown = amount(value), tidy(value)
     partners = "counterparty" if shown == "1" else "counterparties"
     text, text_zh = {

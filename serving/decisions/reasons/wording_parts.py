@@ -41,26 +41,26 @@ def amount(value: float) -> Said:
     """An amount of money, finite: whole units, from ten million on (in Chinese from 1万) to one decimal."""
     sign = "-" if value <= -0.5 else ""
     whole = abs(round(value))
-    if whole >= 10**10:
-        text = f"{tidy(whole / 1e9)} billion"
-    elif whole >= 10**7:
+    if whole < 10**7:
+        text = f"{whole:,}"
+    elif whole < 10**10:
         text = f"{tidy(whole / 1e6)} million"
     else:
-        text = f"{whole:,}"
-    if whole >= 10**12:
-        text_zh = f"{tidy(whole / 1e12)}万亿"
-    elif whole >= 10**8 - 500:  # below it rounds to 10000万
-        text_zh = f"{tidy(whole / 1e8)}亿"
-    elif whole >= 10**4:
-        text_zh = f"{tidy(whole / 1e4, separator='')}万"
-    else:
+        text = f"{tidy(whole / 1e9)} billion"
+    if whole < 10**4:
         text_zh = f"{whole}"
+    elif whole < 10**8 - 500:  # from there on it rounds to 10000万
+        text_zh = f"{whole / 1e4:.1f}".removesuffix(".0") + "万"
+    elif whole < 10**12:
+        text_zh = f"{tidy(whole / 1e8)}亿"
+    else:
+        text_zh = f"{tidy(whole / 1e12)}万亿"
     return Said(f"{sign}{CURRENCY.text}{text}", f"{sign}{text_zh}{CURRENCY.text_zh}")
 
 
-def tidy(value: float, separator: str = ",") -> str:
+def tidy(value: float) -> str:
     """To one decimal, without one that is 0."""
-    return f"{value:{separator}.1f}".removesuffix(".0")
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def positional(value: float) -> str:

@@ -9,7 +9,6 @@ from datetime import date
 import numpy as np
 
 from features.calendar import HISTORY_BITS
-from training.models.association_rules import Rule
 
 from ..layers.facts import days_since_epoch
 from ..layers.triggers import FoundTriggers, TriggerTables
@@ -33,18 +32,14 @@ SAME_PRODUCTS = Said(
 LATER = Said("Asked to hear of it later, and that time has come", "客户曾表示稍后再联系，现已到约定时间")
 
 
-def rule_sentence(rule: Rule, names: tuple[Said, ...]) -> Said:
+def rule_sentence(held: tuple[int, ...], product: int, lift: float, names: tuple[Said, ...]) -> Said:
     """An association rule in words."""
-    held, held_zh = (connective.join(part) for connective, part in _named(rule, names))
-    taken, ratio = names[rule.product], tidy(rule.lift)
+    held_en, held_zh = " and ".join([names[p].text for p in held]), "和".join([names[p].text_zh for p in held])
+    taken, ratio = names[product], tidy(lift)
     return Said(
-        f"Clients who hold {held} take {taken.text} {ratio} times as often as similar clients",
+        f"Clients who hold {held_en} take {taken.text} {ratio} times as often as similar clients",
         f"持有{held_zh}的客户办理{taken.text_zh}的频率是同类客户的{ratio}倍",
     )
-
-
-def _named(rule: Rule, names: tuple[Said, ...]) -> list[tuple[str, list[str]]]:
-    return [(" and ", [names[p].text for p in rule.held]), ("和", [names[p].text_zh for p in rule.held])]
 
 
 class TriggerWords:

@@ -17,6 +17,7 @@ from serving.decisions.policy.loading import POLICY_FILE, demonstration_policy_p
 from serving.decisions.policy.problems import BadPolicy
 from serving.deployment import (
     Parts,
+    changes,
     current,
     deploy,
     history,
@@ -195,6 +196,13 @@ class TestGoingBack:
         for _ in range(3):
             deploy(workspace, model="2", by="li")
         assert roll_back(workspace, by="li").parts == first.parts
+
+    def test_what_is_open_already_is_not_opened_again(self, workspace, builds, monkeypatch):
+        first = deploy(workspace, by="li")
+        second = deploy(workspace, states=builds[1], by="li")
+        opened = open_deployment(workspace, second)
+        monkeypatch.setattr(changes, "open_bundle", lambda version: pytest.fail("the same model is opened again"))
+        assert roll_back(workspace, by="li", share=(second, opened)).parts == first.parts
 
     def test_nothing_has_been_in_use_yet(self, workspace):
         with pytest.raises(NotFound, match="nothing has been in use in"):

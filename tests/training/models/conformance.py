@@ -86,6 +86,13 @@ class ModelConformance:
         for row in range(block.n_customers):
             assert_same_bits(fitted(model_type).score(block.take(np.array([row]))), scores[[row]])
 
+    def test_the_size_of_a_block_changes_no_bit(self, model_type):
+        block = latest_block()
+        scores = fitted(model_type).score(block)
+        for size in (2, 7, 63, 64, 65):
+            rows = np.arange(size) % block.n_customers
+            assert_same_bits(fitted(model_type).score(block.take(rows)), scores[rows])
+
     def test_permuting_customers_permutes_scores(self, model_type):
         block = latest_block()
         order = np.random.default_rng(1).permutation(block.n_customers)

@@ -40,6 +40,14 @@ def rule(model, held, product):
     return found
 
 
+def strongest(model, held, product):
+    """The strongest rule of one customer's to one product, or None."""
+    antecedents, lifts = model.strongest(held[None], np.array([[product]]))
+    found = None if antecedents.item() < 0 else model.rule(antecedents.item(), product)
+    assert lifts.item() == (1 if found is None else found.lift)
+    return found
+
+
 def everybody(acquired: int, candidates: int, of_all: float) -> float:
     """A product's rate in the one segment there is, as popularity shrinks it twice."""
     rate = (acquired + 100 * of_all) / (candidates + 100)
@@ -140,25 +148,35 @@ class TestStrongest:
             for rule in model.rules()
             if rule.product == product and held.issuperset(rule.held) and product not in rule.held and rule.lift > 1
         ]
-        found = model.strongest(np.isin(np.arange(5), list(held)), product)
-        assert found == (fits[0] if fits else None)
+        assert strongest(model, np.isin(np.arange(5), list(held)), product) == (fits[0] if fits else None)
+
+    def test_of_many_is_that_of_each(self):
+        model, rng = fitted(random_bank(), min_support=1), np.random.default_rng(1)
+        portfolios, products = rng.random((40, 7)) < 0.5, rng.integers(-1, 7, (40, 3))
+        found, lifts = model.strongest(portfolios, products)
+        words = portfolios.astype(np.uint64) | (rng.integers(0, 99, portfolios.shape, np.uint64) << np.uint64(1))
+        assert [each.tolist() for each in model.strongest(words, products)] == [found.tolist(), lifts.tolist()]
+        assert (found[products < 0] == -1).all()
+        for row, place in np.argwhere(products >= 0):
+            rule, product = strongest(model, portfolios[row], products[row, place]), products[row, place]
+            assert rule == (None if found[row, place] < 0 else model.rule(found[row, place], product))
 
     def test_of_two_alike_is_that_of_the_lower_product(self):
         """A and B are held by as many customers, of whom as many take C."""
         model = fitted(bank((100, [A], {C: 30}), (100, [B], {C: 30}), (300, [], {C: 10})), min_support=5)
         assert rule(model, (A,), C).lift == rule(model, (B,), C).lift > 1
-        assert model.strongest(np.array([True, True, False]), C) == rule(model, (A,), C)
-        assert model.strongest(np.array([False, True, False]), C) == rule(model, (B,), C)
+        assert strongest(model, np.array([True, True, False]), C) == rule(model, (A,), C)
+        assert strongest(model, np.array([False, True, False]), C) == rule(model, (B,), C)
 
     def test_is_none_where_holders_take_it_less_often(self):
         model = fitted(bank((200, [A], {}), (800, [], {C: 100})))
         assert rule(model, (A,), C).lift < 1
-        assert model.strongest(np.array([True, False, False]), C) is None
+        assert strongest(model, np.array([True, False, False]), C) is None
 
     def test_does_not_start_from_the_product_itself(self):
         model = fitted(bank((100, [A], {C: 30}), (300, [], {C: 10})), min_support=5)
         model._are_rules[C, C], model._lifts[C, C] = True, 9.0
-        assert model.strongest(np.array([False, False, True]), C) is None
+        assert strongest(model, np.array([False, False, True]), C) is None
 
 
 def odds(probabilities):

@@ -76,7 +76,7 @@ def test_utilities_are_the_sum_of_encoded_features_times_weights(known) -> None:
     np.testing.assert_allclose(fitted.utilities(features[:50]), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [1, 255, 256, 5000])
+@pytest.mark.parametrize("rows", [1, 6, 7, 127, 128, 129, 255, 256, 5000])
 def test_alone_or_in_a_block_of_any_size_the_bits_are_the_same(known, rows) -> None:
     fitted, features, *_ = known
     whole = fitted.utilities(features)
@@ -87,6 +87,17 @@ def test_alone_or_in_a_block_of_any_size_the_bits_are_the_same(known, rows) -> N
     part = np.zeros((rows, 2, 4))
     fitted.add_contributions(features[:rows], asked[:rows], 0.7, part)
     assert part.tobytes() == out[:rows].tobytes()
+
+
+def test_who_asks_for_the_same_is_told_the_same_bits(known) -> None:
+    fitted, features, *_ = known
+    asked = np.tile([[2, 0]], (100, 1))
+    out = np.zeros((100, 2, 4))
+    fitted.add_contributions(features[:100], asked, 0.7, out)
+    for row in range(100):
+        alone = np.zeros((1, 2, 4))
+        fitted.add_contributions(features[[row]], asked[[row]], 0.7, alone)
+        assert alone.tobytes() == out[[row]].tobytes()
 
 
 def test_contributions_are_what_sets_a_row_apart_and_add_up(known) -> None:

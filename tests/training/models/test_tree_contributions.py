@@ -46,18 +46,33 @@ def assert_equals_lightgbm(booster: lgb.Booster, values: np.ndarray) -> None:
     np.testing.assert_allclose(trees.base + found.sum(axis=-1), raw, rtol=1e-9, atol=1e-11 * size)
 
 
+def splits_on_ways(trees: TreeContributions) -> list[list[tuple[int, int]]]:
+    """Of a single tree, laid out leaf by leaf: the splits on the way to each leaf, each with the side it leads to."""
+    ways = []
+
+    def walk(node: int, way: list[tuple[int, int]]) -> None:
+        if node >= MAX_LEAVES:
+            assert node == MAX_LEAVES + len(ways), "from the left"
+            ways.append(way)
+            return
+        for side in (0, 1):
+            walk(int(trees.split_children[node, side]), [*way, (node, side)])
+
+    walk(0, [])
+    return ways
+
+
 def exact_contributions(trees: TreeContributions, customer: np.ndarray) -> list[float]:
     """Of a tree that asks for each feature once on a way: the sum over sets known before, by their size, in fractions.
 
     Sets of followed features reach the leaf: ``sum_S |S|! (d - 1 - |S|)! / d! prod_{j not in S} z_j``.
     """
     found = [Fraction(0)] * len(customer)
-    for leaf, value in enumerate(trees.leaves):
-        steps = range(trees.step_starts[leaf], trees.step_starts[leaf + 1])
-        split = {step: int(trees.step_splits[step]).bit_length() - 1 for step in steps}
+    for leaf, way in enumerate(splits_on_ways(trees)):
+        value, steps = trees.leaves[leaf], range(trees.step_starts[leaf], trees.step_starts[leaf + 1])
         followed = {
-            step: (customer[trees.step_features[step]] > trees.split_cuts[split[step]]) == bool(trees.step_rights[step])
-            for step in steps
+            step: (customer[trees.step_features[step]] > trees.split_cuts[split]) == bool(side)
+            for step, (split, side) in zip(steps, way, strict=True)
         }
         for one in steps:
             by_size = [Fraction(1)]  # of the sets of that size, the product of the z of what is not in it
@@ -209,7 +224,7 @@ def test_every_order_of_features_gives_the_same_mean_gain():
         return float(np.average(means, weights=counts))
 
     trees = TreeContributions.of(booster)
-    assert len(trees.step_covers) < sum(bin(int(splits)).count("1") for splits in trees.step_splits)
+    assert len(trees.step_covers) < sum(len(way) for way in splits_on_ways(trees))
     orders = list(permutations(range(3)))
     for customer in values[:20]:
         gains = np.zeros(3)
@@ -251,6 +266,22 @@ class TestRows:
         other = TreeContributions.of(booster)
         assert (np.diff(other.table_starts) == 0).any()
         found, expected = (contributions(each, asked, every_class(each, rows)) for each in (other, trees))
+        assert found.tobytes() == expected.tobytes()
+
+    @pytest.mark.parametrize(
+        ("leaves", "values", "whole"),
+        [(2, 1 << 20, True), (3, 1 << 20, True), (5, 1 << 20, True), (5, 2500, False), (6, 1 << 20, False)],
+    )
+    def test_whole_or_leaf_by_leaf_the_bits_are_the_same(self, bank, monkeypatch, leaves, values, whole):
+        features, label, rows = bank
+        booster = train(features, label, rounds=6, objective="multiclass", num_class=3, num_leaves=leaves)
+        monkeypatch.setattr("training.models.tree_contributions._MOST_WHOLE", 0)
+        by_leaf = TreeContributions.of(booster)
+        monkeypatch.undo()
+        monkeypatch.setattr("training.models.tree_contributions._TABLE_VALUES", values)
+        trees = TreeContributions.of(booster)
+        assert (np.diff(trees.leaf_starts.astype(np.int64)).max() == 1) == whole
+        found, expected = (contributions(each, rows, every_class(each, len(rows))) for each in (trees, by_leaf))
         assert found.tobytes() == expected.tobytes()
 
     def test_what_was_there_is_added_to(self, bank, booster):

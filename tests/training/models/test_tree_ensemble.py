@@ -233,7 +233,7 @@ class TestRows:
         rows = bank[2]
         ensemble = TreeEnsemble.of(booster)
         whole = ensemble.raw_scores(rows)
-        for size in (1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257):
+        for size in (1, 2, 5, 6, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257):
             assert ensemble.raw_scores(rows[:size]).tobytes() == whole[:size].tobytes()
         for row in range(20):
             assert ensemble.raw_scores(rows[[row]]).tobytes() == whole[[row]].tobytes()

@@ -53,6 +53,17 @@ class Explained:
 
 
 @dataclass
+class Said:
+    """The same rule of everybody, for every product."""
+
+    lifts: np.ndarray
+    said: Rule
+
+    def rule(self, row: int, place: int) -> Rule:
+        return self.said
+
+
+@dataclass
 class HandMade:
     """A bundle that says what it is told to.
 
@@ -78,8 +89,8 @@ class HandMade:
             features[..., names.index(name)] = value
         return Explained(features, {name: np.full(shape, value) for name, value in self.models.items()})
 
-    def strongest_rule(self, block: CustomerBlock, row: int, product: int) -> Rule | None:
-        return self.rule
+    def strongest_rules(self, block: CustomerBlock, products: np.ndarray) -> Said | None:
+        return None if self.rule is None else Said(np.full(products.shape, self.rule.lift), self.rule)
 
 
 @dataclass

@@ -50,8 +50,8 @@ class Watched:
         self.asked.append(products)
         return self.bundle.contributions(block, products)
 
-    def strongest_rule(self, block, row, product):
-        return self.bundle.strongest_rule(block, row, product)
+    def strongest_rules(self, block, products):
+        return self.bundle.strongest_rules(block, products)
 
 
 def exactly(reasons):

@@ -29,16 +29,20 @@ SIZES = st.lists(
 
 @given(SIZES)
 def test_the_strongest_come_first_and_ties_go_by_code(strengths):
-    grounds = Grounds(("b", "a", "d", "c"), ("model",) * 4, np.array([0.05, 0.05, 0.0, np.inf]), np.array([1, 0, 3, 2]))
-    ranked = grounds.ranked(np.array(strengths).reshape(1, -1, 4))
+    least = np.array([0.05, 0.05, 0.0, np.inf])
+    grounds = Grounds(("b", "a", "d", "c"), ("model",) * 4, (None,) * 4, least, np.array([1, 0, 3, 2]))
+    ranked, ordered = grounds.ranked(np.array(strengths).reshape(1, -1, 4))
     expected = [
         sorted(
-            (ground for ground in range(4) if row[ground] > grounds.least[ground]),
+            (ground for ground in range(4) if row[ground] > least[ground]),
             key=lambda ground, row=row: (-row[ground], grounds.codes[ground]),
         )
         for row in strengths
     ]
-    assert ranked == [expected]
+    longest = max(map(len, expected), default=0)
+    assert ranked == [[mine + [-1] * (longest - len(mine)) for mine in expected]]
+    for row, mine, strongest in zip(strengths, expected, *ordered, strict=True):
+        assert strongest[: len(mine)] == [row[ground] for ground in mine]
 
 
 def test_are_the_topics_and_what_is_not_made_of_features(topics):

@@ -4,7 +4,7 @@ import pytest
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
 from features.states import CustomerStates, current_states
-from serving.decisions.reasons.topics import AGE, SEGMENT_ATTRIBUTES, Subject, Topics
+from serving.decisions.reasons.topics import AGE, SEGMENT_ATTRIBUTES, Subject, Topics, _sum_up
 from tests.features.banks import NEWEST_DAY, RandomBank, write_parquet
 
 FREQUENCIES = [Frequency.MONTH, Frequency.WEEK, Frequency.QUARTER]
@@ -42,12 +42,24 @@ def test_names_stand_beside_their_columns(states):
 def test_sums_of_topics_are_sums_of_features(states):
     topics = Topics.of(states)
     rng = np.random.default_rng(3)
-    features = rng.normal(size=(4, len(states.feature_set.names)))
-    sums = topics.sums(features)
-    assert sums.shape == (4, len(topics.topics))
-    np.testing.assert_allclose(sums.sum(axis=1), features.sum(axis=1), rtol=1e-12)
+    features = rng.normal(size=(4, 2, len(states.feature_set.names)))
+    sums = np.full((4, 2, len(topics.topics) + 1), 7.0)
+    topics.sum_up(features, sums)
+    assert (sums[..., -1] == 7).all()
+    np.testing.assert_allclose(sums[..., :-1].sum(axis=-1), features.sum(axis=-1), rtol=1e-12)
     for number, topic in enumerate(topics.topics):
-        np.testing.assert_allclose(sums[:, number], features[:, topic.columns].sum(axis=1), rtol=1e-12, atol=1e-14)
+        mine = features[..., topic.columns]
+        np.testing.assert_allclose(sums[..., number], mine.sum(axis=-1), rtol=1e-12, atol=1e-14)
+        assert np.array_equal(sums[..., number], np.add.reduceat(mine, [0], axis=-1)[..., 0])
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 9, 24, 129, 130, 700])
+def test_sums_are_numpys_to_the_last_bit(size):
+    rng = np.random.default_rng(size)
+    features = rng.normal(size=(3, 2, size + 3)) * 10.0 ** rng.integers(-6, 6, (3, 2, size + 3))
+    order, starts, sums = rng.permutation(size + 3), np.array([0, size, size + 3]), np.empty((3, 2, 2))
+    _sum_up(features, order, starts, sums)
+    assert sums.tobytes() == np.add.reduceat(features[..., order], starts[:-1], axis=-1).tobytes()
 
 
 def test_are_made_once(states):

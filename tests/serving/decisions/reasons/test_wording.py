@@ -12,7 +12,7 @@ from features.build import BuildConfig
 from serving.decisions import CompiledPolicy, Context, decide
 from serving.decisions.policy.sections import TRIGGERS
 from serving.decisions.reasons.topics import Topics
-from serving.decisions.reasons.wording import FEWEST_PARTNERS, sentence
+from serving.decisions.reasons.wording import FEWEST_PARTNERS, SENTENCES
 from serving.decisions.reasons.wording_client import Client
 from serving.decisions.reasons.wording_parts import (
     amount,
@@ -186,22 +186,28 @@ def client_of(states, position: int, **values: float) -> Client:
     even = np.full(block.words.shape, 0.1, dtype=np.float32)
     context = Context("rm", states.calendar.end_of(states.as_of_period))
     decisions = decide(even, block, policy, context, limit=3)
-    client = Client(block, 0, decisions.facts, Topics.of(states).names)
-    found = block.features[0].copy()
+    client = Client(block, 0, decisions.facts, Topics.of(states))
+    client.values = block.features[0].copy()
     for name, value in values.items():
-        found[states.feature_set.names.index(name)] = value
-    client.__dict__["values"] = found
+        client.values[states.feature_set.names.index(name)] = value
     return client
+
+
+def sentence(topic, client, product, added):
+    """What is said of `topic`; None: nothing."""
+    say = SENTENCES.get(topic.subject)
+    return None if say is None else say(topic, client, product, added)
 
 
 def say(states, customer: str, offered: str, features: dict[str, float], **values: float):
     """What is said when `features` add what they do to the log-odds of `offered`."""
     names = states.feature_set.names
-    columns = {names.index(name): value for name, value in features.items()}
-    (topic,) = {t.code: t for t in Topics.of(states).topics if not set(t.columns.tolist()).isdisjoint(columns)}.values()
-    parts = np.array([columns.get(column, 0.0) for column in topic.columns.tolist()])
+    added = np.zeros(len(names))
+    for name, value in features.items():
+        added[names.index(name)] = value
+    (topic,) = (topic for topic in Topics.of(states).topics if added[topic.columns].any())
     client = client_of(states, states.position_of(customer), **values)
-    said = sentence(topic, client, states.catalogue.position_of(offered), parts)
+    said = sentence(topic, client, states.catalogue.position_of(offered), added)
     if said is not None:
         check_wellformed(*said)
         check_chinese(said.text_zh, {"Mixed fund", "deep blue", "pets", "favourite colour", "C3"})
@@ -386,13 +392,13 @@ def values_of(rng: np.random.Generator, n: int) -> np.ndarray:
 def test_whatever_the_values_words_are_whole_or_none(random_states, seed):
     states, rng = random_states(), np.random.default_rng(seed)
     client = client_of(states, int(rng.integers(states.n_customers)))
-    client.__dict__["values"] = values_of(rng, len(states.feature_set.names))
+    client.values = values_of(rng, len(states.feature_set.names))
     names = {"Card", "Deposit", "Fund", "Loan", "Pool", "C1", "C3", "C5", "VIP", *ATTRIBUTES}
     names |= {word for words in states.profile.vocabularies.values() for word in words}
     names |= set(states.activity.key_names)
     for topic in Topics.of(states).topics:
         product = int(rng.integers(len(states.catalogue)))
-        said = sentence(topic, client, product, rng.normal(size=len(topic.columns)))
+        said = sentence(topic, client, product, rng.normal(size=len(client.values)))
         if said is not None:
             check_wellformed(*said)
             check_chinese(said.text_zh, names)
