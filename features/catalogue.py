@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.products)
 
-    @property
+    @cached_property
     def product_ids(self) -> tuple[str, ...]:
         """Ids in order of position."""
         return tuple(product.product_id for product in self.products)

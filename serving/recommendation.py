@@ -73,8 +73,7 @@ class ServiceAction(NamedTuple):
     text_zh: str
 
 
-@dataclass(frozen=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """What one customer is offered, best first.
 
     Attributes
@@ -140,8 +139,7 @@ def recommendations_of(
     ----------
     reasons : of each customer and offer; None: offers come without
     """
-    products, service_actions = block.states.catalogue.products, policy.policy.service_actions
-    asked, day = frozenset(context.asked), context.day.isoformat()
+    products, asked, day = block.states.catalogue.products, frozenset(context.asked), context.day.isoformat()
     # numbers are read value by value from here on, and Python's own are several times as fast
     customers = zip(
         block.states.ids_of(block.positions),
@@ -164,43 +162,30 @@ def recommendations_of(
             if product < 0:
                 break
             offered = products[product]
-            suggestions.append(
-                Suggestion(
-                    rank=place + 1,
-                    product_id=offered.product_id,
-                    name=offered.name,
-                    name_zh=offered.name_zh,
-                    family=offered.family,
-                    propensity=propensity if personal else None,
-                    value=value if personal else None,
-                    context=weight if personal else None,
-                    lever=lever if personal else None,
-                    priority=priority,
-                    client_asked=offered.product_id in asked,
-                    steps=_steps(policy, steps) if steps else (),
-                    reasons=reasons[row][place] if reasons else (),
-                )
-            )
+            # by place: names cost as much again
+            what = (place + 1, offered.product_id, offered.name, offered.name_zh, offered.family)
+            factors: _Factors = (propensity, value, weight, lever) if personal else (None, None, None, None)
+            to_do = _steps(policy, steps) if steps else ()
+            said = reasons[row][place] if reasons else ()
+            suggestions.append(Suggestion(*what, *factors, priority, offered.product_id in asked, to_do, said))
+        owed = _owed(policy, actions) if actions else ()
+        # what makes the time right is read off the customer's own accounts
+        why_now = _triggers(triggers) if personal else ()
         found.append(
-            Recommendation(
-                customer_id=customer_id,
-                channel=context.channel,
-                day=day,
-                personalised=personal,
-                service_actions=tuple(
-                    ServiceAction(action.action, action.text, action.text_zh)
-                    for number, action in enumerate(service_actions)
-                    if actions >> number & 1
-                )
-                if actions
-                else (),
-                # what makes the time right is read off the customer's own accounts
-                triggers=_triggers(triggers) if personal else (),
-                suggestions=tuple(suggestions),
-                versions=versions,
-            )
+            Recommendation(customer_id, context.channel, day, personal, owed, why_now, tuple(suggestions), versions)
         )
     return found
+
+
+_Factors = tuple[float | None, float | None, float | None, float | None]
+
+
+def _owed(policy: CompiledPolicy, bits: int) -> tuple[ServiceAction, ...]:
+    return tuple(
+        ServiceAction(action.action, action.text, action.text_zh)
+        for number, action in enumerate(policy.policy.service_actions)
+        if bits >> number & 1
+    )
 
 
 def _steps(policy: CompiledPolicy, bits: int) -> tuple[str, ...]:

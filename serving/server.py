@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from .api.metrics import Metrics
 
-SWITCH_SECONDS = 0.0005
-"""For which one thread may keep the others from Python; ten times less than usual, as a deployment is opened in a
-thread beside the one that answers."""
+SWITCH_SECONDS = 0.002
+"""For which one thread may keep the others from Python; less than usual, as a deployment is opened in a thread beside
+the one that answers, and not much less, as those who write the records would interrupt it too often."""
 
 _GARBAGE = 20_000  # objects, such as a second's requests make, before those in circles are looked for
 _HUNG = 30  # seconds after which a worker that does not answer its supervisor is replaced

@@ -11,12 +11,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .whole_writes import WholeWrites
+
 MOST_HEADER_BYTES = 65_536
 """Bytes that headers may have which do not arrive at once; of those that do, the server reads no more at a time."""
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, which waits for a request's headers `header_timeout` seconds and no longer.
+    """HTTP/1.1 as uvicorn speaks it, which waits for a request's headers `header_timeout` seconds and no longer, and
+    sends an answer in one piece.
 
     The time runs from the connection on, and again from the first byte after an answer; until that byte a connection
     is kept for as long as uvicorn keeps idle ones.
@@ -30,7 +33,7 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(WholeWrites(transport, self.loop))
         self._wait()
 
     def data_received(self, data: bytes) -> None:

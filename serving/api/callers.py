@@ -38,17 +38,16 @@ class WithPermission(SecurityBase):
         NotAllowed : when they have not the permission
         TooManyRequests : when they ask too often
         """
-        return caller_of(request, self.permission)
+        return caller_of(request, service_of(request), self.permission)
 
 
-def caller_of(request: Request, permission: Permission) -> Principal:
+def caller_of(request: Request, service: Service, permission: Permission) -> Principal:
     """Who makes `request`, which takes `permission`; for a route that is no business of FastAPI's dependencies.
 
     Raises
     ------
     NotAuthenticated, NotAllowed, TooManyRequests : as `WithPermission`
     """
-    service = service_of(request)
     principal = _authenticated(request, service)
     if not principal.may(permission):
         service.metrics.count_refused("not_allowed")
@@ -75,9 +74,9 @@ def describe_keys(app: FastAPI) -> None:
 
 def _authenticated(request: Request, service: Service) -> Principal:
     start = perf_counter()
-    headers = request.headers
+    presented = _header(request, b"authorization"), _header(request, b"x-api-key")
     try:
-        principal = service.authenticator.authenticate(headers.get("authorization"), headers.get("x-api-key"))
+        principal = service.authenticator.authenticate(*presented)
     except NotAuthenticated:
         service.metrics.count_refused("not_authenticated")
         raise
@@ -88,6 +87,11 @@ def _authenticated(request: Request, service: Service) -> Principal:
         service.metrics.count_refused("too_many_requests")
         raise TooManyRequests(wait)
     return principal
+
+
+def _header(request: Request, name: bytes) -> str | None:
+    """The first of that name, in lower case."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
 
 
 Recommending = Annotated[Principal, Depends(WithPermission(Permission.RECOMMEND))]

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import sys
 import traceback
 from collections.abc import Iterator
@@ -188,7 +187,7 @@ class _LibraryLines(logging.Formatter):
 def _named(scope: Scope) -> str:
     if "request_id" not in scope:
         named = (value for name, value in scope["headers"] if name == b"x-request-id" and _REQUEST_ID.fullmatch(value))
-        scope["request_id"] = next(named, b"").decode("ascii") or secrets.token_hex(16)
+        scope["request_id"] = next(named, b"").decode("ascii") or os.urandom(16).hex()
     request_id: str = scope["request_id"]
     return request_id
 

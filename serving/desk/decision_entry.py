@@ -132,9 +132,9 @@ def _state(answer: Answer) -> dict[str, Any]:
 
 def _excluded(answer: Answer) -> dict[str, tuple[str, ...]]:
     """Every reason against each product, the first one first; those without were shown or not in question."""
-    products = answer.block.states.catalogue.products
+    products = answer.block.states.catalogue.product_ids
     bits = answer.decisions.excluded[answer.row].tolist()
-    return {product.product_id: _names(found) for product, found in zip(products, bits, strict=True) if found}
+    return {product_id: _names(found) for product_id, found in zip(products, bits, strict=True) if found}
 
 
 def _factors(answer: Answer) -> dict[str, Any]:

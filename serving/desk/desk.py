@@ -33,7 +33,7 @@ BLOCK = 32
 ENOUGH = BLOCK // 2
 """Questions that are worth a block of their own while the last one is being put on record."""
 
-AT_ONCE = 2
+AT_ONCE = 4
 """Blocks that are put on record at the same time."""
 
 MOST_WAITING = 2_000

@@ -154,6 +154,8 @@ def _to_the_second(seconds: int) -> str:
 
 def is_storable(text: str) -> bool:
     """Whether a database takes `text` as it is."""
+    if text.isascii():
+        return "\0" not in text
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair

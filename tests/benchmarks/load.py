@@ -23,7 +23,7 @@ from typing import cast
 import numpy as np
 import uvloop
 
-_BETWEEN = 0.003
+_BETWEEN = 0.001
 """Seconds from one new connection to the next. Of many at once, a worker that wakes first takes all; of those that come
 under load, whoever has the least to do."""
 

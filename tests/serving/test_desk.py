@@ -62,7 +62,7 @@ class Observer:
 @pytest.fixture(scope="module")
 def customers(recommender):
     states = recommender.states
-    return states.ids_of(states.known_at(states.as_of_period))[: 4 * BLOCK]
+    return states.ids_of(states.known_at(states.as_of_period))[: 6 * BLOCK]
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ def test_who_asks_while_others_are_put_on_record_is_decided_for_together(at_the_
 
 def test_enough_are_decided_for_while_others_are_put_on_record(at_the_desk, customers):
     async def work(desk, records, observer):
-        tasks, starts = [], [0, 1, *range(1 + ENOUGH, len(customers), BLOCK)][:5]
-        blocks = [customers[start:stop] for start, stop in pairwise(starts)]
+        tasks, starts = [], [0, 1, *range(1 + ENOUGH, len(customers), BLOCK)]
+        blocks = [customers[start:stop] for start, stop in pairwise(starts)][: AT_ONCE + 2]
         for block in blocks:
             tasks += asking(desk, block)
             await settle()
-        # two are put on record, the next is decided and waits for its turn, the last is not begun
+        # some are put on record, the next is decided and waits for its turn, the last is not begun
         assert records.blocks == blocks[:AT_ONCE]
         assert observer.stages["decide"] == AT_ONCE + 1
         assert not any(task.done() for task in tasks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from ...access import Permission
 from ...answer import Question
@@ -29,11 +29,11 @@ router = APIRouter(prefix="/v1", tags=["customers"], route_class=DirectRoute)
         customer_id={"type": "string", "description": "As in the bank's customers table", "examples": ["R0000042"]},
     ),
 )
-async def recommendations(request: Request) -> Response:
+async def recommendations(request: Request) -> bytes:
     """What the policy allows the customer to be offered, by priority, best first, with reasons. The decision is on
     record before it is answered."""
     service = service_of(request)
-    principal = caller_of(request, Permission.RECOMMEND)
+    principal = caller_of(request, service, Permission.RECOMMEND)
     query = read_query(request, RecommendationQuery)
     question = Question(
         request.path_params["customer_id"], limit_of(service, query.limit), query.channel, tuple(query.client_asked),
@@ -42,7 +42,7 @@ async def recommendations(request: Request) -> Response:
     asked = Asked(question, Language(query.language), principal, request_id_of(request))
     shown = await service.desk.answer(asked)
     request.scope["decision_id"] = shown.decision_id
-    return Response(shown.body, media_type="application/json")
+    return shown.body
 
 
 def limit_of(service: Service, limit: int | None) -> int:
