@@ -43,7 +43,7 @@ WORKERS = 2
 ROUNDS, TURN = 3, 8.0
 """Rounds, and seconds of each contestant's turn in one."""
 
-CONNECTIONS, RATE_CONNECTIONS = 128, 100
+CONNECTIONS, RATE_CONNECTIONS = 256, 100
 RATE, IDLE_RATE = 200.0, 20.0
 SOAK, SETTLING, LOOK_EVERY = 120.0, 20.0, 2.0
 """Seconds at `RATE`; of them those before memory is looked at; between two looks."""
