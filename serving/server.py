@@ -69,6 +69,7 @@ def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None 
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=config.drain_timeout,
             timeout_worker_healthcheck=_HUNG,
         )

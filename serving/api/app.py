@@ -75,6 +75,7 @@ def create_app(workspace: Path, config: ServingConfig, metrics: Metrics, trackin
         description=_DESCRIPTION,
         lifespan=lifespan,
         middleware=middleware,
+        redirect_slashes=False,  # behind a proxy the service does not know its own address
         telemetry=NO_TELEMETRY_OF_FASTAPI,
     )
     problems.install(app)

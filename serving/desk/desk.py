@@ -27,10 +27,10 @@ from .customers import rows_seen
 from .decision_entry import Asked, decision_entry, shown
 from .events import events_in
 
-BLOCK = 32
+BLOCK = 48
 """Customers decided together: enough to share the cost of a decision, few enough that nobody waits for the others."""
 
-ENOUGH = BLOCK // 2
+ENOUGH = 16
 """Questions that are worth a block of their own while the last one is being put on record."""
 
 AT_ONCE = 4

@@ -261,7 +261,7 @@ class TestRows:
     def test_looked_up_or_worked_out_the_bits_are_the_same(self, bank, booster, monkeypatch, steps, values, rows):
         trees, asked = TreeContributions.of(booster), bank[2][:rows]
         assert (np.diff(trees.table_starts) > 0).all()
-        monkeypatch.setattr("training.models.tree_contributions._MOST_TABULATED", steps)
+        monkeypatch.setattr("training.models.tree_contributions.MOST_TABULATED", steps)
         monkeypatch.setattr("training.models.tree_contributions._TABLE_VALUES", values)
         other = TreeContributions.of(booster)
         assert (np.diff(other.table_starts) == 0).any()
