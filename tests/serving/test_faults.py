@@ -4,12 +4,14 @@ import os
 import resource
 import signal
 import threading
+from datetime import date
 
 import httpx
 import pytest
 
-from serving.access import create_demo_key, issue_demo_token
+from serving.access import create_api_key, create_demo_key, issue_demo_token
 from serving.access.roles import Role
+from serving.decisions.policy.loading import POLICY_FILE
 from serving.records import Records, RecordsConfig, verify
 from tests.serving.running import Running, copied, eventually, free_port, serving
 
@@ -165,3 +167,40 @@ def test_a_database_that_goes_and_comes_back(workspace, customers, postgres, on_
         postgres.start()
     assert callers.statuses <= ({200} if on_failure == "queue" else {200, 503})
     assert set(callers.answered) <= recorded(workspace, RecordsConfig(database=url))
+
+
+BEHIND = """
+import time
+
+real, real_ns = time.time, time.time_ns
+time.time = lambda: real() - {days} * 86_400
+time.time_ns = lambda: real_ns() - {days} * 86_400 * 10**9
+"""
+
+
+def test_with_a_clock_that_is_years_behind_days_go_on_from_the_states(workspace, customers, recommender, tmp_path):
+    """Neither what is decided nor what is put on record takes the day from before the states' last."""
+    policy = workspace / POLICY_FILE
+    text = policy.read_text(encoding="utf-8")
+    assert text.count("decision_day: as_of") == 1
+    policy.write_text(text.replace("decision_day: as_of", "decision_day: today"), encoding="utf-8")
+    headers = {"X-API-Key": create_api_key(workspace, "CRM", Role.ADMINISTRATOR)}  # a token would be of the future
+    as_of = recommender.states.manifest.as_of
+    year = date.today().year - 30
+    (tmp_path / "sitecustomize.py").write_text(BEHIND.format(days=30 * 365), encoding="utf-8")
+    with serving(workspace, free_port(), env=os.environ | {"PYTHONPATH": str(tmp_path)}) as running:
+        before = running.get(ROUTE.format(customers[0]), headers=headers).json()
+        event = {"customer_id": customers[0], "kind": "consent", "purpose": "marketing", "granted": False}
+        told = httpx.post(f"{running.address}/v1/events", headers=headers, json=event, timeout=60)
+        assert told.status_code == 201, told.text
+        after = running.get(ROUTE.format(customers[0]), headers=headers).json()
+    assert before["day"] == after["day"] == as_of
+    assert before["recommendations"]
+    assert after["recommendations"] == []
+    assert {before["decision_id"], after["decision_id"]} <= recorded(workspace)
+    records = Records.open(workspace, RecordsConfig())
+    try:
+        noted = {entry.at[:4] for entry in records.newest(10)}
+    finally:
+        records.close()
+    assert noted <= {str(year), str(year + 1)}, "the clock was behind"
