@@ -54,8 +54,7 @@ def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None 
     NotFound : when there is no such workspace
     NotReady : when the workers cannot start; why is on stderr
     """
-    # a request is one customer: waking a second thread costs ten times the arithmetic; libraries read it when imported
-    os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("NUMBA", "OMP", "OPENBLAS")})
+    _limit_threads(config.workers)
     announce_start(workspace)
     with _bound(config.host, config.port) as listener, tempfile.TemporaryDirectory(prefix="nextproduct-") as counts:
         settings = uvicorn.Config(
@@ -80,6 +79,18 @@ def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None 
                 _Server(settings, say_ready).run(sockets=[listener])
         else:
             _Supervisor(settings, [listener], say_ready).run()
+
+
+def _limit_threads(workers: int) -> None:
+    """Have libraries that are imported from now on use one thread, here and in `workers` of their own processes.
+
+    A request is a few customers: waking a second thread costs ten times the arithmetic.
+    """
+    names = ["OMP", "OPENBLAS"]
+    # a numba that has started its threads compiles nothing any more when it finds another number of them here
+    if workers > 1 or "numba" not in sys.modules:
+        names.append("NUMBA")
+    os.environ.update({f"{name}_NUM_THREADS": "1" for name in names})
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -229,3 +230,30 @@ def _maps(pid):
 def _connects(probe, running):
     assert running.process.poll() is None, running.said.decode()
     return probe.connect_ex(("127.0.0.1", running.port)) == 0
+
+
+def test_one_worker_compiles_what_is_left_where_others_have_started_threads():
+    """As `demo` does, which serves in the process that has trained."""
+    program = """
+import numba, numpy as np
+numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+@numba.njit(parallel=True)
+def many(values):
+    for place in numba.prange(len(values)):
+        values[place] += 1
+
+@numba.njit
+def later(values):
+    return values.sum()
+
+values = np.zeros(100)
+many(values)
+from serving.server import _limit_threads
+_limit_threads(1)
+print(later(values))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_NUM_THREADS"}
+    words = [sys.executable, "-c", program]
+    said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE)
+    assert said.stdout == "100.0\n", said.stderr
