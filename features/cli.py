@@ -109,54 +109,6 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel="Data")
-def build(
-    tables: TablesArgument,
-    workspace: WorkspaceArgument,
-    mapping: MappingOption = None,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            help="Last day to look at; moved to the end of its period. Default: the period of the newest fact.",
-        ),
-    ] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Build customer states from tables and put them into use.
-
-    The tables are checked first; a failed check, or an interruption, leaves the previous build in use.
-    """
-    from .build import BuildConfig, build_states
-    from .checks import Status
-    from .config import config_path, read_section
-    from .progress import console, progress_bar
-
-    settings = read_section(config_path(config, workspace), "build", BuildConfig)
-    with progress_bar() as progress:
-        outcome = build_states(
-            tables, workspace, settings, mapping=mapping, as_of=as_of.date() if as_of else None, progress=progress
-        )
-    manifest = outcome.states.manifest
-    console.print(
-        f"States {manifest.build_id}: {manifest.n_customers:,} customers, {manifest.n_accounts:,} accounts, "
-        f"{len(outcome.states.catalogue)} products, {f'as of {manifest.as_of}' if manifest.dated else 'undated'}."
-    )
-    if outcome.newest_fact and not as_of:
-        missing = (datetime.fromisoformat(manifest.as_of).date() - outcome.newest_fact).days
-        if missing > _DAYS_SHORT:
-            console.print(
-                f"[yellow]The newest fact is of {outcome.newest_fact}, {missing} days before the period's end: if the "
-                "period is not complete, build with --as-of the end of the one before.[/]"
-            )
-    warnings = outcome.checks.with_status(Status.WARN)
-    if warnings:
-        console.print(f"{len(warnings)} checks warn: nextproduct check {tables} explains them.")
-
-
-_DAYS_SHORT = 5  # a period whose last days are empty may not have ended when the tables were written
-
-
 @features_app.command("list")
 def list_features(
     workspace: WorkspaceArgument,

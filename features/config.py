@@ -14,7 +14,7 @@ from .errors import BadConfiguration
 CONFIG_FILE = "nextproduct.toml"
 """Looked for in the workspace when no file is named."""
 
-SECTIONS = ("build", "training", "evaluation", "tuning", "serving")
+SECTIONS = ("bank", "build", "training", "evaluation", "tuning", "serving")
 
 Config = TypeVar("Config", bound=BaseModel)
 

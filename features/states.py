@@ -152,18 +152,27 @@ class CustomerStates:
         ------
         NotFound : when there is none of one of the ids
         """
-        if customer_ids and not self.n_customers:
-            raise self.unknown(customer_ids[0])
+        positions, found = self._nearest(customer_ids)
+        for customer_id, there in zip(customer_ids, found, strict=True):
+            if there.decode() != customer_id:
+                raise self.unknown(customer_id)
+        return positions
+
+    def are_here(self, customer_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Shape (len(customer_ids),): whether there is a customer of each id."""
+        _, found = self._nearest(customer_ids)
+        here = [there.decode() == customer_id for customer_id, there in zip(customer_ids, found, strict=True)]
+        return np.array(here, dtype=np.bool_)
+
+    def _nearest(self, customer_ids: Sequence[str]) -> tuple[NDArray[np.int64], list[bytes]]:
+        """The row at which each id would stand, and the id that stands there, or the last one."""
+        if not self.n_customers:
+            return np.zeros(len(customer_ids), dtype=np.int64), [b"\0"] * len(customer_ids)
         # of the width of the ids here: NumPy would widen all of them to that of a longer one
         keys = np.array([each.encode(errors="replace") for each in customer_ids], dtype=self.customer_ids.dtype)
         positions = self.customer_ids.searchsorted(keys)
         # a key does not say all: what is too long was cut off, and zero bytes at the end mean nothing to NumPy
-        for customer_id, found in zip(
-            customer_ids, self.customer_ids.take(positions, mode="clip").tolist(), strict=True
-        ):
-            if found.decode() != customer_id:
-                raise self.unknown(customer_id)
-        return positions
+        return positions, self.customer_ids.take(positions, mode="clip").tolist()
 
     def unknown(self, customer_id: str) -> NotFound:
         """What is said of a customer who is not here."""

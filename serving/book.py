@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from copy import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ from features import CustomerStates
 from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput
 
-from .decisions import Context, Decisions, FreshEvents
+from .decisions import Decisions, FreshEvents
 from .recommender import Recommender
 
 STEP = 512
@@ -48,8 +46,6 @@ class BookRanking:
     ----------
     positions : int64, shape (n_customers,); rows of the states, each once
     fresh : what happened since the states were built
-    day : of the decisions
-    own_days : by position, the day of those customers whose events make it another
     channel : through which the customers would be contacted; None: the policy's first
     limit : suggestions a customer gets at most
 
@@ -63,19 +59,17 @@ class BookRanking:
         recommender: Recommender,
         positions: NDArray[np.int64],
         fresh: FreshEvents,
-        day: date,
         *,
-        own_days: Mapping[int, date] | None = None,
         channel: str | None = None,
         limit: int,
     ) -> None:
         if limit < 1:
             raise BadInput(f"limit {limit}: conversations are ranked by the best suggestion, so ask for 1 at least")
-        self._recommender = copy(recommender)
-        self._recommender.fresh = fresh
-        self._channel = channel or recommender.policy.policy.default_channel
+        self._recommender = recommender
+        self._fresh = fresh
+        self._context = recommender.context(channel)
         self._limit = limit
-        self._waiting = list(_blocks(positions, day, own_days or {}))
+        self._waiting = [positions[start : start + STEP] for start in range(0, len(positions), STEP)]
         self._parts: list[_Part] = []
 
     def steps(self) -> Iterator[None]:
@@ -87,9 +81,8 @@ class BookRanking:
         """
         states = self._recommender.states
         while self._waiting:
-            positions, day = self._waiting[0]
-            block = self._recommender.fresh.lay_over(states.block(positions, states.as_of_period), day)
-            decisions = self._recommender.decide(block, Context(self._channel, day), limit=self._limit)
+            block = states.block(self._waiting[0], states.as_of_period)
+            decisions = self._recommender.decide(block, self._context, limit=self._limit, fresh=self._fresh)
             self._parts.append(_Part.of(decisions))
             del self._waiting[0]
             yield
@@ -143,18 +136,6 @@ def customers_of(
     customers = np.searchsorted(profile.indptr, versions, side="right") - 1
     customers = customers[profile.versions_at(customers, period) == versions]
     return customers[states.are_known_at(customers, period)]
-
-
-def _blocks(
-    positions: NDArray[np.int64], day: date, own_days: Mapping[int, date]
-) -> Iterator[tuple[NDArray[np.int64], date]]:
-    """Customers of one day, `STEP` of them at most."""
-    together: dict[date, list[int]] = {}
-    for position in positions.tolist():
-        together.setdefault(own_days.get(position, day), []).append(position)
-    for their_day, members in together.items():
-        for start in range(0, len(members), STEP):
-            yield np.array(members[start : start + STEP], dtype=np.int64), their_day
 
 
 class _Part(NamedTuple):

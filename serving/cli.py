@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,8 @@ from training.cli import app as training_commands
 from training.cli import tracking_uri
 
 from .access_cli import app as access_commands
-from .command_options import AsJson, ChannelOption, LimitOption, limit_of, print_json
+from .candidates_cli import app as candidate_commands
+from .command_options import AsJson, ByOption, ChannelOption, LimitOption, print_json, say_versions
 from .language import Language
 from .policy_cli import app as policy_commands
 from .policy_reports_cli import app as policy_reports
@@ -58,14 +60,23 @@ def recommend(
     as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:
-    """Suggest products for one customer: what the policy allows, best first, each with the reasons to say aloud."""
-    from .recommender import Recommender
+    """Suggest products for one customer: what the policy allows, best first, each with the reasons to say aloud.
+
+    It decides as the service does, with what is in use and what has happened, and is only a look: nothing goes on
+    record. What is shown to a customer is asked of the service.
+    """
+    from .deployment import Door
     from .summary import suggestions_table
 
-    recommender = Recommender.open(workspace, tracking_uri())
-    recommendation = recommender.recommend(
-        customer_id, limit_of(limit, workspace, config), channel=channel, asked=client_asked or ()
-    )
+    with Door.opened(workspace, config, tracking_uri()) as door:
+        recommendation = door.recommender.recommend(
+            customer_id,
+            limit or door.config.default_limit,
+            channel=channel,
+            asked=client_asked or (),
+            fresh=door.happened_to([customer_id]),
+        )
+        say_versions(door, "Only a look: nothing of it is on record.")
     if as_json:
         print_json(recommendation.to_dict(language))
         return
@@ -87,14 +98,21 @@ def why_not(
 ) -> None:
     """Say why a product is not suggested to a customer: the layer, the rule and the figures that exclude it, or how
     far it is behind the last one suggested."""
-    from .recommender import Recommender
+    from .deployment import Door
 
-    recommender = Recommender.open(workspace, tracking_uri())
-    found = recommender.why_not(
-        customer_id, product_id, limit_of(limit, workspace, config), channel=channel, asked=client_asked or ()
-    )
+    with Door.opened(workspace, config, tracking_uri()) as door:
+        found = door.recommender.why_not(
+            customer_id,
+            product_id,
+            limit or door.config.default_limit,
+            channel=channel,
+            asked=client_asked or (),
+            fresh=door.happened_to([customer_id]),
+        )
+        versions = door.recommender.versions.to_dict()
+        say_versions(door, "Only a look: nothing of it is on record.")
     if as_json:
-        print_json(vars(found))
+        print_json({**vars(found), "versions": versions})
     elif found.layer is None:
         typer.echo(f"{product_id}: {found.detail}")
     else:
@@ -110,20 +128,28 @@ def campaign(
     size: Annotated[int, typer.Option(help="Customers on the list.")],
     out: Annotated[Path, typer.Option(help="File to write: .csv (opens in Excel, Chinese text included) or .parquet.")],
     channel: ChannelOption = None,
+    by: ByOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Write a campaign target list: of the customers to whom the policy allows an offer of some products, those of
-    highest priority, one offer each."""
+    highest priority, one offer each.
+
+    It is decided with what is in use and what has happened until now, kept in WORKSPACE/lists under the digest of its
+    content, and on record: `nextproduct log show WORKSPACE --kind list`.
+    """
     from features.progress import console, progress_bar
 
-    from .campaigns import check_path, target_list, write_list
-    from .recommender import Recommender
+    from .campaigns import check_path, keep_list, target_list
+    from .deployment import Door
 
     check_path(out)
-    recommender = Recommender.open(workspace, tracking_uri())
     product_ids = [product.strip() for product in products.split(",") if product.strip()]
-    with progress_bar() as progress:
-        frame = target_list(recommender, product_ids, size, channel=channel, progress=progress)
-    write_list(frame, out)
+    with Door.opened(workspace, config, tracking_uri(), writable=True) as door, progress_bar() as progress:
+        fresh = door.happened()
+        frame = target_list(door.recommender, product_ids, size, channel=channel, fresh=fresh, progress=progress)
+        asked = {"products": product_ids, "size": size, "channel": channel}
+        kept = keep_list(door, frame, out, asked, by or getpass.getuser())
+        say_versions(door, f"On record as {kept.entry_id}.")
     console.print(f"{len(frame):,} customers in {out}.")
     if len(frame) < size:
         console.print(f"[yellow]Only {len(frame):,} customers may be offered these products.[/]")
@@ -144,14 +170,16 @@ def serve(
     `nextproduct key`. Without either everything but health is refused; the demonstration makes a key of its own, see
     `nextproduct token`.
     """
+    from features.clock import Clock
     from features.config import config_path, read_section
 
     from .config import ServingConfig
     from .server import run_server
 
-    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
+    path = config_path(config, workspace)
+    settings = read_section(path, "serving", ServingConfig)
     changes = {"port": port or settings.port, "workers": workers or settings.workers}
-    run_server(workspace, settings.model_copy(update=changes), tracking_uri())
+    run_server(workspace, settings.model_copy(update=changes), Clock.of(path), tracking_uri())
 
 
 @suggestions.command(rich_help_panel="Records")
@@ -166,6 +194,7 @@ def replay(
     """
     import asyncio
 
+    from features.clock import Clock
     from features.config import config_path, read_section
     from features.errors import NotFound
 
@@ -173,10 +202,11 @@ def replay(
     from .desk.replay import replay_by_id
     from .records import Records
 
-    settings = read_section(config_path(config, workspace), "serving", ServingConfig)
+    path = config_path(config, workspace)
+    settings = read_section(path, "serving", ServingConfig)
     records = Records.open(workspace, settings.records, writable=False)
     try:
-        found = asyncio.run(replay_by_id(records, workspace, tracking_uri(), decision_id))
+        found = asyncio.run(replay_by_id(records, workspace, tracking_uri(), Clock.of(path), decision_id))
     finally:
         records.close()
     if found.gone:
@@ -216,7 +246,7 @@ def demo(
     )
 
 
-for commands in (start, features_commands, training_commands, suggestions):
+for commands in (start, features_commands, candidate_commands, training_commands, suggestions):
     app.add_typer(commands)
 policy_commands.add_typer(policy_reports)
 app.add_typer(policy_commands, rich_help_panel="Suggestions")

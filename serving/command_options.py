@@ -1,11 +1,13 @@
-"""Options that several of this room's commands take, and how they print JSON."""
+"""Options that several of this room's commands take, and how they print."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from .deployment import Door
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 ChannelOption = Annotated[
@@ -14,15 +16,12 @@ ChannelOption = Annotated[
 LimitOption = Annotated[
     int | None, typer.Option(min=1, help="Offers a customer gets at most. Default: from the configuration.")
 ]
+ByOption = Annotated[str | None, typer.Option(help="Who asks for it. Default: the user of this machine.")]
 
 
-def limit_of(limit: int | None, workspace: Path, config: Path | None) -> int:
-    """The number of offers asked for, or else the configured one."""
-    from features.config import config_path, read_section
-
-    from .config import ServingConfig
-
-    return limit or read_section(config_path(config, workspace), "serving", ServingConfig).default_limit
+def say_versions(door: Door, *more: str) -> None:
+    """Say on stderr with what was decided: stdout is the answer's."""
+    typer.secho(" ".join([str(door), *more]), dim=True, err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:

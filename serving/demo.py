@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from features.build import BuildConfig, BuildOutcome, build_states
+from features.clock import Clock
 from features.config import read_section
 from features.contracts import RM_ID
 from features.progress import progress_bar, report_console
@@ -18,9 +20,10 @@ from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
 from .access import Role, create_demo_key, issue_demo_token
 from .config import ServingConfig
-from .decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path
+from .decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path, standard_policy_path
 from .decisions.policy.use import use_policy
 from .decisions.reason_codes import REASONS_OF
+from .deployment import Door
 from .recommendation import Recommendation
 from .recommender import Recommender
 from .simulation.simulation import simulate
@@ -63,15 +66,27 @@ def run_demo(
             tracking_uri=tracking_uri,
             progress=progress,
         )
-    if not own_tables and not (workspace / POLICY_FILE).is_file():
-        use_policy(demonstration_policy_path(), workspace)
+    clock = Clock.of(config)
+    policy_of_its_own = (workspace / POLICY_FILE).is_file()
+    if not policy_of_its_own:
+        _use_demonstration_policy(workspace, clock, own_tables)
     create_demo_key(workspace)
     console.print(_what_was_built(outcome, tables, workspace, trained.selected, trained.version.number))
     console.print(report.render())
-    recommender = Recommender.open(workspace, tracking_uri)
-    console.print(_what_is_excluded(recommender))
-    samples = [recommender.recommend(customer_id, SUGGESTED) for customer_id in _sample_ids(recommender)]
-    console.print(suggestions_table(samples))
+    if own_tables and not policy_of_its_own:
+        console.print(
+            f"Decisions are made for {outcome.states.manifest.as_of}, the last day of the tables: "
+            f"{workspace / POLICY_FILE} is the standard policy with `decision_day: as_of`. A bank that acts on "
+            "suggestions writes `today`.",
+            markup=False,
+        )
+    with Door.opened(workspace, config, tracking_uri) as door:
+        recommender, customer_ids = door.recommender, _sample_ids(door.recommender)
+        fresh = door.happened_to(customer_ids)
+        samples = [recommender.recommend(customer_id, SUGGESTED, fresh=fresh) for customer_id in customer_ids]
+        console.print(_what_is_excluded(recommender))
+        console.print(suggestions_table(samples))
+        console.print(str(door), markup=False, highlight=False)
     settings = serving.model_copy(update={"port": port or serving.port})
     console.print(_what_next(workspace, settings, recommender, samples, serve))
     console.print("A token for it, an administrator's, for an hour:")
@@ -79,7 +94,19 @@ def run_demo(
     if serve:
         from .server import run_server
 
-        run_server(workspace, settings, tracking_uri)
+        run_server(workspace, settings, clock, tracking_uri)
+
+
+def _use_demonstration_policy(workspace: Path, clock: Clock, own_tables: bool) -> None:
+    """The demonstration bank's own policy; for other tables the standard one, decided for the last day they know."""
+    if not own_tables:
+        use_policy(demonstration_policy_path(), workspace, clock.today())
+        return
+    text = standard_policy_path().read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+        path = Path(folder) / POLICY_FILE
+        path.write_text(text.replace("decision_day: today", "decision_day: as_of"), encoding="utf-8")
+        use_policy(path, workspace, clock.today())
 
 
 def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, selected: str, version: str) -> Panel:

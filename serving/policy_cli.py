@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.cli import WorkspaceArgument
+from features.cli import ConfigOption, WorkspaceArgument
 
 from .language import Language
 
@@ -40,24 +40,27 @@ def check(
         ),
     ] = None,
     language: Annotated[Language, typer.Option(help="Of the words.")] = Language.EN,
+    config: ConfigOption = None,
 ) -> None:
     """Say in words what a policy does, and what is wrong with it: file, line, key and rule of each problem.
 
     Ends with exit code 1 when the policy cannot be used.
     """
-    from datetime import date
+    from features.clock import Clock
+    from features.config import config_path
 
     from .decisions.policy.check import check_policy, ended_levers
     from .decisions.policy.loading import load_policy
     from .decisions.policy.words import as_text, policy_words
 
     loaded = load_policy(file)
-    states = _states_of(on if on is not None else _workspace_around(file))
+    workspace = on if on is not None else _workspace_around(file)
+    states, today = _states_of(workspace), Clock.of(config_path(config, workspace)).today()
     warnings: Iterable[Problem] = ()
     if states is not None:
-        warnings = check_policy(loaded, states)
+        warnings = check_policy(loaded, states, today)
     elif loaded.policy.decision_day == "today":
-        warnings = ended_levers(loaded, date.today())
+        warnings = ended_levers(loaded, today)
     catalogue = None if states is None else states.catalogue
     typer.echo(as_text(policy_words(loaded.policy, language, catalogue)))
     typer.echo("")
@@ -72,15 +75,23 @@ def check(
 
 
 @app.command()
-def use(file: PolicyArgument, workspace: WorkspaceArgument) -> None:
-    """Put a policy into use: it is checked against the workspace first, and what is refused changes nothing."""
+def use(file: PolicyArgument, workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
+    """Make a policy the workspace's own: it is checked against the newest build first, and what is refused changes
+    nothing.
+
+    What is deployed stays in use until the service is started anew or a swap puts the workspace's own in its place.
+    """
+    from features.clock import Clock
+    from features.config import config_path
     from features.progress import console
 
     from .decisions.policy.use import use_policy
+    from .deployment import going_live
 
-    loaded, warnings = use_policy(file, workspace)
+    loaded, warnings = use_policy(file, workspace, Clock.of(config_path(config, workspace)).today())
     _warn(warnings)
-    console.print(f"{loaded.name} is in use: {loaded.path}.", markup=False, soft_wrap=True)
+    console.print(f"{loaded.name} is the workspace's own now: {loaded.path}.", markup=False, soft_wrap=True)
+    console.print(going_live(workspace), markup=False, soft_wrap=True)
 
 
 def _warn(warnings: Iterable[Problem]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,13 @@ import typer
 
 from features.cli import ConfigOption, WorkspaceArgument
 
-from .command_options import AsJson, ChannelOption, LimitOption, limit_of, print_json
+from .command_options import AsJson, ChannelOption, LimitOption, print_json, say_versions
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from .decisions import FreshEvents
+    from .deployment import Door
     from .recommender import Recommender
     from .simulation.fairness import FairnessReport, Finding
     from .simulation.lever_costs import LeverCosts
@@ -42,7 +45,8 @@ def diff(
     is not lost among the others. A customer is touched when something else is shown, or the same in another order.
     Expected value is the sum of propensity x value of what is shown, measured for both as A measures value.
 
-    B does not have to be in use: `nextproduct policy use B WORKSPACE` puts it there.
+    Model and states are those in use, and what has happened since counts. Neither policy has to be in use:
+    `nextproduct policy use B WORKSPACE` names B as the next one.
     """
     from features.progress import progress_bar, report_console
 
@@ -51,19 +55,20 @@ def diff(
     from .simulation.policy_diff import diff_on
 
     loaded = [load_policy(path) for path in (old, new)]
-    recommender = _recommender(on)
-    for policy in loaded:
-        check_policy(policy, recommender.states)
-    with progress_bar() as progress:
+    with _door(on, config) as door, progress_bar() as progress:
+        for policy in loaded:
+            check_policy(policy, door.recommender.states, door.recommender.clock.today())
         found = diff_on(
             loaded[0].policy,
             loaded[1].policy,
-            scenarios_of(recommender, channel),
-            limit=limit_of(limit, on, config),
+            scenarios_of(door.recommender, channel, door.happened()),
+            limit=limit or door.config.default_limit,
             progress=progress,
         )
+        say_versions(door)
     if as_json:
-        print_json(found.to_dict())
+        versions = door.recommender.versions.to_dict() | {"policy": [policy.name for policy in loaded]}
+        print_json({**found.to_dict(), "versions": versions})
         return
     for table in diff_tables(found):
         report_console().print(table)
@@ -86,16 +91,16 @@ def levers(
 
     from .simulation.lever_costs import lever_costs
 
-    recommender = _recommender(workspace)
-    with progress_bar() as progress:
+    with _door(workspace, config) as door, progress_bar() as progress:
         found = lever_costs(
-            recommender.policy.policy,
-            scenarios_of(recommender, channel),
-            limit=limit_of(limit, workspace, config),
+            door.recommender.policy.policy,
+            scenarios_of(door.recommender, channel, door.happened()),
+            limit=limit or door.config.default_limit,
             progress=progress,
         )
+        say_versions(door)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "versions": door.recommender.versions.to_dict()})
     else:
         report_console().print(levers_table(found))
 
@@ -119,27 +124,28 @@ def fairness(
 
     from .simulation.fairness import judge_fairness
 
-    recommender = _recommender(workspace)
-    scenario_of = scenarios_of(recommender, channel)
-    with progress_bar() as progress:
+    with _door(workspace, config) as door, progress_bar() as progress:
+        scenario_of = scenarios_of(door.recommender, channel, door.happened())
         report = judge_fairness(
-            scenario_of(recommender.policy.policy), limit=limit_of(limit, workspace, config), progress=progress
+            scenario_of(door.recommender.policy.policy), limit=limit or door.config.default_limit, progress=progress
         )
+        say_versions(door)
     if as_json:
-        print_json(report.to_dict())
+        print_json({**report.to_dict(), "versions": door.recommender.versions.to_dict()})
     else:
         report_console().print(fairness_table(report, show_all=show_all))
 
 
-def scenarios_of(recommender: Recommender, channel: str | None = None) -> ScenarioOf:
-    """From a policy to its use by `recommender` now, through the policy's first channel if none is named."""
+def scenarios_of(recommender: Recommender, channel: str | None, fresh: FreshEvents) -> ScenarioOf:
+    """From a policy to its use by `recommender` now, after what has happened, through the policy's first channel if
+    none is named."""
     from .decisions import Policy
     from .simulation.simulation import Scenario
 
     def scenario_of(policy: Policy) -> Scenario:
         compiled = recommender.compiled_for(policy)
-        day = compiled.decision_day(recommender.fresh)
-        return Scenario.of(compiled, recommender.score_for(policy), channel=channel, day=day)
+        day = compiled.decision_day(recommender.clock.today())
+        return Scenario.of(compiled, recommender.score_for(policy), channel=channel, day=day, fresh=fresh)
 
     return scenario_of
 
@@ -285,9 +291,9 @@ def _table(title: str, caption: str | None, texts: Sequence[str], figures: Seque
     return table
 
 
-def _recommender(workspace: Path) -> Recommender:
+def _door(workspace: Path, config: Path | None) -> AbstractContextManager[Door]:
     from training.cli import tracking_uri
 
-    from .recommender import Recommender
+    from .deployment import Door
 
-    return Recommender.open(workspace, tracking_uri())
+    return Door.opened(workspace, config, tracking_uri())

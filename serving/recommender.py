@@ -1,29 +1,26 @@
-"""The recommender: a champion bundle, a policy and current states, answering for one customer or streaming over all."""
+"""The recommender: a bundle, a policy and states, answering for one customer or streaming over all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import asdict
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features import CustomerBlock, CustomerStates
+from features.clock import Clock
 from features.errors import NotFound
-from features.states import current_states
-from training import CHAMPION, Bundle, Tracking
+from training import Bundle
 
 from .answer import Answer, Question
-from .decisions import CompiledPolicy, Context, Decisions, FreshEvent, FreshEvents, Policy, decide
+from .decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, decide
 from .decisions.layers.attributes import columns_of, unseen
-from .decisions.policy.check import check_policy
-from .decisions.policy.loading import LoadedPolicy, load_policy, policy_path
+from .decisions.policy.loading import LoadedPolicy
 from .decisions.reasons.spoken import reasons_for_block
 from .decisions.why_not import WhyNot, why_not
 from .recommendation import Recommendation, Versions, recommendations_of
@@ -31,18 +28,19 @@ from .simulation.simulation import Score
 
 
 class Recommender:
-    """Champion, policy and states, opened together, so that no answer mixes versions.
+    """Bundle, policy and states, opened together, so that no answer mixes versions.
 
-    Attributes
-    ----------
-    fresh : what happened since the states were built, laid over them in every decision
+    It never changes. What happened since the states were built is an argument of every answer, `fresh`, laid over them
+    in the decision; none: nothing did.
     """
 
-    def __init__(self, states: CustomerStates, bundle: Bundle, model_version: str, policy: LoadedPolicy) -> None:
+    def __init__(
+        self, states: CustomerStates, bundle: Bundle, model_version: str, policy: LoadedPolicy, clock: Clock
+    ) -> None:
         self.states = states
         self.bundle = bundle
         self.policy = policy
-        self.fresh = FreshEvents.none()
+        self.clock = clock
         self.versions = Versions(
             model_version, states.manifest.build_id, states.manifest.as_of, policy.name, _digest_of_catalogue(states)
         )
@@ -50,40 +48,13 @@ class Recommender:
         self._hidden = columns_of(states, policy.policy.attributes.not_used)
         self._compiled = self.compiled_for(policy.policy)
 
-    @classmethod
-    def open(cls, workspace: Path, tracking_uri: str | None = None) -> Recommender:
-        """Open what is in use in `workspace`.
-
-        Raises
-        ------
-        NotReady : when states or champion are missing
-        BadConfiguration : when the policy cannot be used with these states, saying where and why
-        """
-        states = current_states(workspace)
-        version = Tracking(workspace, tracking_uri).version(CHAMPION)
-        policy = load_policy(policy_path(workspace))
-        check_policy(policy, states)
-        return cls(states, Bundle.open(version.folder, only_selected=True), version.number, policy)
-
-    def with_events(self, events: Iterable[FreshEvent]) -> Recommender:
-        """The same, deciding with `events`, in the order in which they became known, laid over the states.
-
-        Raises
-        ------
-        NotFound : when a customer or product does not exist
-        """
-        other = copy(self)
-        other.fresh = FreshEvents.of(self.states, events)
-        return other
+    def day(self) -> date:
+        """The day for which a decision is made now, whoever the customer and whatever happened."""
+        return self._compiled.decision_day(self.clock.today())
 
     def context(self, channel: str | None = None, asked: Iterable[str] = ()) -> Context:
         """A decision made now, through the policy's first channel if none is named."""
-        policy = self._compiled
-        return Context(channel or policy.policy.default_channel, policy.decision_day(self.fresh), tuple(asked))
-
-    def day(self, events: Iterable[FreshEvent] = ()) -> date:
-        """The day of a decision made now about a customer to whom `events` have happened."""
-        return max([self._compiled.decision_day(FreshEvents.none()), *(event.day for event in events)])
+        return Context(channel or self.policy.policy.default_channel, self.day(), tuple(asked))
 
     def score_for(self, policy: Policy) -> Score:
         """The bundle's propensities, from what `policy` lets the models see."""
@@ -97,9 +68,15 @@ class Recommender:
         )
 
     def recommend(
-        self, customer_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
+        self,
+        customer_id: str,
+        limit: int,
+        *,
+        channel: str | None = None,
+        asked: Iterable[str] = (),
+        fresh: FreshEvents | None = None,
     ) -> Recommendation:
-        """Suggestions for one customer, `limit` at most, with reasons.
+        """Suggestions for one customer, `limit` at most, with reasons. It is a look only: nothing goes on record.
 
         Parameters
         ----------
@@ -109,7 +86,7 @@ class Recommender:
         ------
         NotFound : when the states have no such customer, the catalogue no such product, or the policy no such channel
         """
-        (answer,) = self.answer([Question(customer_id, limit, channel, tuple(asked))])
+        (answer,) = self.answer([Question(customer_id, limit, channel, tuple(asked))], fresh=fresh)
         return answer.recommendation
 
     def answer(
@@ -127,8 +104,8 @@ class Recommender:
         Parameters
         ----------
         positions : the customers' rows of the states, where they have been looked up
-        fresh : what happened since the states were built; by default `self.fresh`
-        day : of the decisions; by default that on which one is made now
+        fresh : what happened since the states were built
+        day : of the decisions; by default that for which one is made now
 
         Raises
         ------
@@ -137,8 +114,8 @@ class Recommender:
         """
         if positions is None:
             positions = self.states.positions_of([question.customer_id for question in questions])
-        fresh = self.fresh if fresh is None else fresh
-        day = day or self._compiled.decision_day(fresh)
+        day = day or self.day()
+        fresh = _heard(fresh, day)
         alike: dict[tuple[Any, ...], list[int]] = {}
         for place, (_, *asked) in enumerate(questions):
             alike.setdefault(tuple(asked), []).append(place)
@@ -181,7 +158,14 @@ class Recommender:
         ]
 
     def why_not(
-        self, customer_id: str, product_id: str, limit: int, *, channel: str | None = None, asked: Iterable[str] = ()
+        self,
+        customer_id: str,
+        product_id: str,
+        limit: int,
+        *,
+        channel: str | None = None,
+        asked: Iterable[str] = (),
+        fresh: FreshEvents | None = None,
     ) -> WhyNot:
         """Why `recommend` does not give a product to a customer.
 
@@ -192,22 +176,37 @@ class Recommender:
         context = self.context(channel, asked)
         product = self.states.catalogue.position_of(product_id)
         position = self.states.positions_of([customer_id])
-        block = self._block_at(position, self.fresh, context.day)
-        return why_not(self.decide(block, context, limit=limit), block, self._compiled, context, 0, product)
+        heard = _heard(fresh, context.day)
+        block = unseen(self._block_at(position, heard, context.day), self._hidden)
+        decisions = self._decide(block, context, limit=limit, products=None, fresh=heard)
+        return why_not(decisions, block, self._compiled, context, 0, product)
 
     def stream(
-        self, *, limit: int, channel: str | None = None, products: NDArray[np.bool_] | None = None
+        self,
+        *,
+        limit: int,
+        channel: str | None = None,
+        products: NDArray[np.bool_] | None = None,
+        fresh: FreshEvents | None = None,
     ) -> Iterator[Decisions]:
         """Decisions for everybody, a block at a time, through the same path as one customer's."""
         context = self.context(channel)
         for block in self.states.blocks(self.states.as_of_period):
-            yield self.decide(self.fresh.lay_over(block, context.day), context, limit=limit, products=products)
+            yield self.decide(block, context, limit=limit, products=products, fresh=fresh)
 
     def decide(
-        self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None = None
+        self,
+        block: CustomerBlock,
+        context: Context,
+        *,
+        limit: int,
+        products: NDArray[np.bool_] | None = None,
+        fresh: FreshEvents | None = None,
     ) -> Decisions:
-        """Score a block, over which events have been laid, and decide."""
-        return self._decide(unseen(block, self._hidden), context, limit=limit, products=products, fresh=self.fresh)
+        """Lay what happened over a block of the states, score it and decide."""
+        heard = _heard(fresh, context.day)
+        block = unseen(heard.lay_over(block, context.day), self._hidden)
+        return self._decide(block, context, limit=limit, products=products, fresh=heard)
 
     def _decide(
         self, block: CustomerBlock, context: Context, *, limit: int, products: NDArray[np.bool_] | None,
@@ -228,6 +227,10 @@ class Recommender:
         if unknown:
             raise NotFound(f"no product family is called {unknown[0]!r}; there are: {', '.join(catalogue.families)}")
         return np.array([product.family in families for product in catalogue.products], dtype=np.bool_)
+
+
+def _heard(fresh: FreshEvents | None, day: date) -> FreshEvents:
+    return FreshEvents.none() if fresh is None else fresh.by(day)
 
 
 def _digest_of_catalogue(states: CustomerStates) -> str:

@@ -26,6 +26,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from features.clock import Clock
 from features.errors import BadConfiguration, NextProductError, NotReady
 
 from .config import ServingConfig
@@ -45,7 +46,7 @@ _GARBAGE = 20_000  # objects, such as a second's requests make, before those in 
 _HUNG = 30  # seconds after which a worker that does not answer its supervisor is replaced
 
 
-def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None = None) -> None:
+def run_server(workspace: Path, config: ServingConfig, clock: Clock, tracking_uri: str | None = None) -> None:
     """Serve until told to stop, then finish what has been begun.
 
     Raises
@@ -58,7 +59,7 @@ def run_server(workspace: Path, config: ServingConfig, tracking_uri: str | None 
     announce_start(workspace)
     with _bound(config.host, config.port) as listener, tempfile.TemporaryDirectory(prefix="nextproduct-") as counts:
         settings = uvicorn.Config(
-            partial(_app, workspace, config, tracking_uri, Path(counts)),
+            partial(_app, workspace, config, clock, tracking_uri, Path(counts)),
             factory=True,
             workers=config.workers,
             loop="uvloop",
@@ -146,7 +147,7 @@ class _Supervisor(Multiprocess):
                     self.processes[place].start()
 
 
-def _app(workspace: Path, config: ServingConfig, tracking_uri: str | None, counts: Path) -> ASGIApp:
+def _app(workspace: Path, config: ServingConfig, clock: Clock, tracking_uri: str | None, counts: Path) -> ASGIApp:
     """The application of one worker; made, and imported, in its process."""
     gc.disable()  # until it has started: nearly all that is made till then stays
     import numba
@@ -163,7 +164,7 @@ def _app(workspace: Path, config: ServingConfig, tracking_uri: str | None, count
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         threading.Thread(target=_end_with, args=(supervisor,), name="supervisor", daemon=True).start()
-    return _Worker(create_app(workspace, config, metrics, tracking_uri), metrics)
+    return _Worker(create_app(workspace, config, clock, metrics, tracking_uri), metrics)
 
 
 class _Worker:

@@ -14,8 +14,9 @@ import typer.testing
 
 from serving.access import AccessConfig, Authenticator, Role
 from serving.cli import app
-from serving.recommender import Recommender
+from serving.deployment import open_in_use
 from tests.command import in_process, nextproduct, python
+from tests.serving.later import CLOCK
 from tests.training import banks
 from training.blend import BLEND
 from training.models import MODELS
@@ -105,7 +106,7 @@ class TestHelp:
 @pytest.fixture(scope="module")
 def customer(demo):
     """One of the demonstration to whom five products are suggested, for him or her."""
-    recommender = Recommender.open(demo[0])
+    recommender = open_in_use(demo[0], None, CLOCK).recommender
     (decisions,) = recommender.stream(limit=5)
     many = np.flatnonzero((decisions.products >= 0).all(axis=1) & decisions.personalised)
     return recommender.states.customer_id(int(decisions.positions[many[0]]))

@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from features.clock import Clock
+
 from ..config import ServingConfig
 from ..desk.customers import NotTheirs
 from . import problems
@@ -31,11 +33,14 @@ it is answered.
 """
 
 
-def create_app(workspace: Path, config: ServingConfig, metrics: Metrics, tracking_uri: str | None = None) -> FastAPI:
+def create_app(
+    workspace: Path, config: ServingConfig, clock: Clock, metrics: Metrics, tracking_uri: str | None = None
+) -> FastAPI:
     """The service over `workspace`, one worker of it.
 
     Parameters
     ----------
+    clock : tells what day it is at the bank
     metrics : where this worker counts
     tracking_uri : where the registry is; None: in the workspace
 
@@ -47,7 +52,7 @@ def create_app(workspace: Path, config: ServingConfig, metrics: Metrics, trackin
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(workspace, config, tracking_uri, metrics) as service:
+        async with opened(workspace, config, tracking_uri, clock, metrics) as service:
             app.state.service = service
             yield
         if tracer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Header
@@ -34,22 +34,26 @@ def entry_id_of(what: str, principal: Principal, key: str | None) -> str:
     return str(uuid.uuid5(_NAMESPACE, "\x00".join((what, principal.subject, key))))
 
 
-async def written_once(records: Records, entries: Sequence[Entry], said: str) -> bool:
-    """Put `entries` on record unless the first is there already; whether it was.
+async def written_once(records: Records, entries: Sequence[Entry], what: str) -> dict[str, Any] | None:
+    """Put `entries` on record unless the first is there already; then what that says.
 
     Parameters
     ----------
-    said : what of the payload has to be the same
+    what : names in the payload what was said, all defaults filled in. What has to be the same is what the caller said
+        of it, which stands beside it as "said": who asks again after midnight has said the same
 
     Raises
     ------
     Conflict : when the key was used for something else
     """
     if await records.append(entries):
-        return False
+        return None
     before = await records.find(entries[0].entry_id)
     if before is None or before.payload is None or before.customer_id != entries[0].customer_id:
         raise Conflict("the idempotency key was used for another customer")
-    if orjson.loads(before.payload)[said] != orjson.loads(entries[0].payload)[said]:
+    then, now = orjson.loads(before.payload), orjson.loads(entries[0].payload)
+    part = "said" if "said" in then else what  # older entries have all of it, defaults and all
+    if then[part] != now[part]:
         raise Conflict("the idempotency key was used for something else before: use a new one")
-    return True
+    found: dict[str, Any] = then[what]
+    return found

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
+from features.clock import Clock
 from features.errors import NotReady
 
 from ..access import Authenticator, RateLimiter
 from ..config import ServingConfig
-from ..deployment import InUse
+from ..deployment import Deployment, Follower
+from ..desk.caller import deployment_entry
 from ..desk.desk import Desk
 from ..records import Records
 from .metrics import Metrics
@@ -34,7 +36,8 @@ class Service:
     workspace: Path
     tracking_uri: str | None
     config: ServingConfig
-    in_use: InUse
+    clock: Clock
+    in_use: Follower
     records: Records
     desk: Desk
     authenticator: Authenticator
@@ -44,7 +47,7 @@ class Service:
 
 @asynccontextmanager
 async def opened(
-    workspace: Path, config: ServingConfig, tracking_uri: str | None, metrics: Metrics
+    workspace: Path, config: ServingConfig, tracking_uri: str | None, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Service]:
     """The service's parts, open; on the way out what is pending is put on record and answered."""
     access = config.access
@@ -53,13 +56,19 @@ async def opened(
         parts.callback(authenticator.close)
         records = await asyncio.to_thread(Records.open, workspace, config.records)
         parts.push_async_callback(asyncio.to_thread, records.close)
-        in_use = InUse(workspace, tracking_uri)
+
+        def intend(deployment: Deployment) -> None:
+            records.append_now([deployment_entry(deployment, {"subject": "serve", "how": "start"})])
+
+        in_use = Follower(workspace, tracking_uri, clock, intend)
         await asyncio.to_thread(in_use.start)
         parts.push_async_callback(asyncio.to_thread, in_use.stop)
         desk = Desk(in_use, records, metrics)
         parts.push_async_callback(desk.close)
         limiter = RateLimiter(access.requests_per_second, access.burst, access.requests_per_second_of)
-        service = Service(workspace, tracking_uri, config, in_use, records, desk, authenticator, limiter, metrics)
+        service = Service(
+            workspace, tracking_uri, config, clock, in_use, records, desk, authenticator, limiter, metrics
+        )  # fmt: skip
         reporting = asyncio.create_task(_report(service))
         parts.callback(reporting.cancel)
         yield service

@@ -17,6 +17,7 @@ from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput
 from training.jobs import check_path as check_writable
 
+from ..decisions import FreshEvents
 from ..recommendation import Versions
 from ..recommender import Recommender
 
@@ -38,12 +39,17 @@ def target_list(
     size: int,
     *,
     channel: str | None = None,
+    fresh: FreshEvents | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """The `size` customer-product pairs of highest priority that the policy allows, each customer at most once.
 
     Customers who refuse to be personalised are not chosen: a list drawn up by what is known of each would be just that.
     Ties in priority go to the lower customer id, so the same inputs give the same list.
+
+    Parameters
+    ----------
+    fresh : what happened since the states were built
 
     Raises
     ------
@@ -62,7 +68,7 @@ def target_list(
     positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     products: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
     factors: NDArray[np.float32] = np.zeros((0, len(_FACTORS)), dtype=np.float32)
-    for decisions in recommender.stream(limit=1, channel=channel, products=chosen):
+    for decisions in recommender.stream(limit=1, channel=channel, products=chosen, fresh=fresh):
         offered = (decisions.products[:, 0] >= 0) & decisions.personalised
         positions = np.concatenate([positions, decisions.positions[offered]])
         products = np.concatenate([products, decisions.products[offered, 0]])
@@ -87,6 +93,7 @@ def write_list(frame: pd.DataFrame, path: Path) -> None:
     check_path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        aside.touch(mode=0o600)  # it names customers
         if path.suffix == ".csv":
             frame.to_csv(aside, index=False, encoding="utf-8-sig")
         else:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from features import CustomerStates
 from features.errors import NotFound
 
-from .fresh import FreshEvents
 from .layers.arbitration import Weights
 from .layers.consent import ConsentLog
 from .layers.contact_policy import ComplaintLog, ContactLog, ContactTables
@@ -110,11 +109,10 @@ class CompiledPolicy:
             triggers=TriggerTables.of(policy, catalogue, debts),
         )
 
-    def decision_day(self, fresh: FreshEvents) -> date:
-        """The day on which a decision is made now: today or the states' last, never before the newest event."""
-        last = self._last_day
-        day = date.today() if self.policy.decision_day == "today" else last
-        return max(day, last, fresh.newest_day or last)
+    def decision_day(self, today: date) -> date:
+        """The day for which a decision is made `today`: that day or the states' last, as the policy says; a clock may
+        be behind, but the states' last day has been."""
+        return max(today, self._last_day) if self.policy.decision_day == "today" else self._last_day
 
     @cached_property
     def _last_day(self) -> date:

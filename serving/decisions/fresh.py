@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numba
@@ -48,6 +47,7 @@ class FreshEvent:
         complaint opened, or all of the customer's resolved; ``balance_jump``: an amount that came in, or below 0 went
     until : the day on which a customer who said "later" wants to hear of it again
     channel : of a contact; of a consent, where it speaks of one channel only
+    conversation : names the contact that an outcome is of: several outcomes of one are one contact
     """
 
     customer_id: str
@@ -60,6 +60,7 @@ class FreshEvent:
     purpose: str | None = None
     granted: bool | None = None
     amount: float | None = None
+    conversation: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -83,6 +84,7 @@ class EventArrays(NamedTuple):
     outcomes, purposes : int8; index into `OUTCOMES` and `PURPOSES`, -1: none
     granted : bool
     amounts : float32
+    conversations : int32; the same where outcomes are of one contact, -1: of one of their own
     """
 
     kinds: NDArray[np.int8]
@@ -94,6 +96,7 @@ class EventArrays(NamedTuple):
     purposes: NDArray[np.int8]
     granted: NDArray[np.bool_]
     amounts: NDArray[np.float32]
+    conversations: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class FreshEvents:
         rows.sort(key=lambda row: (row[0], row[1].day))  # stable: of one day, the order stays
         listed = [event for _, event in rows]
         channels = tuple(sorted({event.channel for event in listed if event.channel is not None}))
+        conversations = tuple(dict.fromkeys(event.conversation for event in listed if event.conversation is not None))
 
         def days(values: Iterable[date | None]) -> NDArray[np.int32]:
             return np.array([NO_DAY if day is None else days_since_epoch(day) for day in values], dtype=np.int32)
@@ -141,6 +145,7 @@ class FreshEvents:
             np.array(codes((event.purpose for event in listed), PURPOSES), dtype=np.int8),
             np.array([bool(event.granted) for event in listed], dtype=np.bool_),
             np.array([event.amount or 0.0 for event in listed], dtype=np.float32),
+            np.array(codes((event.conversation for event in listed), conversations), dtype=np.int32),
         )
         return cls(np.array([position for position, _ in rows], dtype=np.int64), arrays, channels)
 
@@ -149,11 +154,16 @@ class FreshEvents:
         """No events."""
         return _NONE
 
-    @cached_property
-    def newest_day(self) -> date | None:
-        """The day of the newest event."""
-        days = self.arrays.days
-        return date.fromordinal(int(days.max()) + date(1970, 1, 1).toordinal()) if len(days) else None
+    def by(self, day: date) -> FreshEvents:
+        """The same as a decision of `day` hears of them: what is dated later has happened, and counts as of that day.
+
+        Nobody may date an event ahead of decisions; but the policy in use may come to decide for an earlier day, and a
+        clock may be set back.
+        """
+        last = days_since_epoch(day)
+        if not len(self.arrays.days) or self.arrays.days.max() <= last:
+            return self
+        return replace(self, arrays=self.arrays._replace(days=np.minimum(self.arrays.days, np.int32(last))))
 
     def rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Shape (len(positions), 2): where the events of each customer begin and end."""
@@ -187,7 +197,7 @@ _NONE = FreshEvents(
     EventArrays(
         np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int16),
         np.zeros(0, np.int16), np.zeros(0, np.int8), np.zeros(0, np.int8), np.zeros(0, np.bool_),
-        np.zeros(0, np.float32),
+        np.zeros(0, np.float32), np.zeros(0, np.int32),
     ),
     (),
 )  # fmt: skip

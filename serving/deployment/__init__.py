@@ -1,4 +1,5 @@
-"""What the service has in use: which model, states and policy, since when, by whom; how that is changed and taken back.
+"""What is in use, and what has happened since: which model, states and policy, since when, by whom; how that is changed
+and taken back. Whoever decides anything, the service or a command, opens it here.
 
 A deployment names one of each. Whatever asks for a change opens and tries all three first, in the process that asks,
 and then moves one small file; every worker sees that, opens the same three beside those in use, and goes over to them
@@ -10,30 +11,43 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .changes import deploy, in_workspace, roll_back
-    from .deployments import Deployment, Parts, current, history
-    from .in_use import InUse
-    from .opening import missing_inputs, open_deployment, open_versions
+    from .deployments import Deployment, Parts, current, going_live, history
+    from .door import Door
+    from .follower import Follower
+    from .happened import event_entry, event_of, heard, heard_of_everybody
+    from .opening import Candidate, InUse, missing_inputs, open_deployment, open_in_use, open_versions
     from .rehearsal import warm_up
 
 _MODULES = {
     "changes": ("deploy", "in_workspace", "roll_back"),
-    "deployments": ("Deployment", "Parts", "current", "history"),
-    "in_use": ("InUse",),
-    "opening": ("missing_inputs", "open_deployment", "open_versions"),
+    "deployments": ("Deployment", "Parts", "current", "going_live", "history"),
+    "door": ("Door",),
+    "follower": ("Follower",),
+    "happened": ("event_entry", "event_of", "heard", "heard_of_everybody"),
+    "opening": ("Candidate", "InUse", "missing_inputs", "open_deployment", "open_in_use", "open_versions"),
     "rehearsal": ("warm_up",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Candidate",
     "Deployment",
+    "Door",
+    "Follower",
     "InUse",
     "Parts",
     "current",
     "deploy",
+    "event_entry",
+    "event_of",
+    "going_live",
+    "heard",
+    "heard_of_everybody",
     "history",
     "in_workspace",
     "missing_inputs",
     "open_deployment",
+    "open_in_use",
     "open_versions",
     "roll_back",
     "warm_up",

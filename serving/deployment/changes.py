@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from features.clock import Clock
 from features.errors import NotFound, NotReady
 from features.states import CURRENT as BUILD_IN_USE
 from features.states import KEPT, STATES_FOLDER
@@ -29,12 +30,15 @@ from .deployments import (
     withdraw_announcement,
 )
 from .durable import replace_durably
-from .opening import open_bundle, open_deployment, open_states
+from .opening import InUse, open_bundle, open_deployment, open_states
 from .policies import archive, archived
 from .rehearsal import warm_up
 
 OWN = "current"
 """Stands for the states, and for the policy, that the workspace itself names."""
+
+Intent = Callable[[Deployment], None]
+"""Puts on record what is about to go into use, or raises: what is on no record does not."""
 
 _SERVICE = "serve"
 
@@ -60,13 +64,15 @@ def in_workspace(workspace: Path, tracking_uri: str | None = None) -> Parts:
 
 def deploy(
     workspace: Path,
-    tracking_uri: str | None = None,
+    tracking_uri: str | None,
+    clock: Clock,
     *,
     model: str | None = None,
     states: str | None = None,
     policy: str | None = None,
     by: str,
-    share: tuple[Deployment, Recommender] | None = None,
+    intend: Intent,
+    share: InUse | None = None,
 ) -> Deployment:
     """Put a model, states or a policy into use, with what is in use of the others; given none, all that the workspace
     names.
@@ -79,6 +85,7 @@ def deploy(
     states : the id of a build, or "current"
     policy : a digest, or "current"
     by : who asks for it
+    intend : puts it on record, before it has any effect
     share : what is open already; what both have in common is not opened again
 
     Raises
@@ -86,6 +93,7 @@ def deploy(
     NotFound : when there is no such version, build or policy, saying which there are
     NotReady : when something has not been made yet
     BadInput, BadConfiguration : when model or policy cannot be used
+    RecordsUnavailable : when it cannot be put on record
     """
     with only_deployer(workspace):
         now = current(workspace)
@@ -94,22 +102,23 @@ def deploy(
         build_id = _build(workspace, states, now)
         version = _version(Tracking(workspace, tracking_uri), model, now)
         loaded = _policy(workspace, policy, now)
-        return _put(workspace, tracking_uri, version, build_id, loaded, now, by, share=share)[0]
+        return _put(workspace, tracking_uri, clock, version, build_id, loaded, now, by, intend, share=share).deployment
 
 
 def roll_back(
-    workspace: Path, tracking_uri: str | None = None, *, by: str, share: tuple[Deployment, Recommender] | None = None
+    workspace: Path, tracking_uri: str | None, clock: Clock, *, by: str, intend: Intent, share: InUse | None = None
 ) -> Deployment:
     """Put into use what was in use before; going back again goes further back.
 
     Parameters
     ----------
-    by, share : as of `deploy`
+    by, intend, share : as of `deploy`
 
     Raises
     ------
     NotFound : when nothing else was in use before, or one of its parts is gone
     NotReady, BadInput, BadConfiguration : when it cannot be used any more
+    RecordsUnavailable : when it cannot be put on record
     """
     with only_deployer(workspace):
         now = current(workspace)
@@ -123,7 +132,10 @@ def roll_back(
         version = Tracking(workspace, tracking_uri).version_of(before.model, before.run_id)
         policy = archived(workspace, before.policy_digest)
         to = before.rolled_back_to or before.number
-        return _put(workspace, tracking_uri, version, before.states, policy, now, by, rolled_back_to=to, share=share)[0]
+        return _put(
+            workspace, tracking_uri, clock, version, before.states, policy, now, by, intend, rolled_back_to=to,
+            share=share,
+        ).deployment  # fmt: skip
 
 
 def before_of(made: Sequence[Deployment]) -> Deployment | None:
@@ -140,16 +152,20 @@ def before_of(made: Sequence[Deployment]) -> Deployment | None:
     return None
 
 
-def take_up(workspace: Path, tracking_uri: str | None = None) -> tuple[Deployment, Recommender, str | None]:
+def take_up(workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent) -> tuple[InUse, str | None]:
     """What a service that starts has in use, opened and warm.
 
     That is the current deployment, unless the workspace has come to name something else since that was made: then
     what it names is deployed, by the first of the workers that start together. What turns out not to be usable does
     not keep the service from what was in use before.
 
+    Parameters
+    ----------
+    intend : as of `deploy`
+
     Returns
     -------
-    deployment, recommender
+    in_use
     refused : why what the workspace names is not in use; None: it is, or it was gone back from
 
     Raises
@@ -161,21 +177,21 @@ def take_up(workspace: Path, tracking_uri: str | None = None) -> tuple[Deploymen
         now = current(workspace)
         looks = _is_a_start(workspace)
         if now is None:
-            made = _put_own(workspace, tracking_uri, None)
+            made = _put_own(workspace, tracking_uri, clock, None, intend)
             withdraw_announcement(workspace)
-            return *made, None
+            return made, None
         if looks and in_workspace(workspace, tracking_uri) != now.noted:
             try:
-                made = _put_own(workspace, tracking_uri, now)
+                made = _put_own(workspace, tracking_uri, clock, now, intend)
             except Exception as error:  # whatever it is, something else works
                 refused = f"deployment {now.number} stays in use, what {workspace} names now cannot be used: {error}"
             else:
                 withdraw_announcement(workspace)
-                return *made, None
+                return made, None
         withdraw_announcement(workspace)
-    recommender = open_deployment(workspace, now, tracking_uri)
-    warm_up(recommender)
-    return now, recommender, refused
+    in_use = open_deployment(workspace, now, tracking_uri, clock)
+    warm_up(in_use.recommender)
+    return in_use, refused
 
 
 def _is_a_start(workspace: Path) -> bool:
@@ -183,27 +199,27 @@ def _is_a_start(workspace: Path) -> bool:
     return multiprocessing.parent_process() is None or is_announced(workspace)
 
 
-def _put_own(workspace: Path, tracking_uri: str | None, now: Deployment | None) -> tuple[Deployment, Recommender]:
+def _put_own(workspace: Path, tracking_uri: str | None, clock: Clock, now: Deployment | None, intend: Intent) -> InUse:
     """Put into use what the workspace names."""
     build_id = _build(workspace, OWN, now)
     version = _version(Tracking(workspace, tracking_uri), CHAMPION, now)
-    return _put(workspace, tracking_uri, version, build_id, _policy(workspace, OWN, now), now, _SERVICE)
+    policy = _policy(workspace, OWN, now)
+    return _put(workspace, tracking_uri, clock, version, build_id, policy, now, _SERVICE, intend)
 
 
 def _put(
-    workspace: Path, tracking_uri: str | None, version: Version, build_id: str, policy: LoadedPolicy,
-    now: Deployment | None, by: str, *, rolled_back_to: int | None = None,
-    share: tuple[Deployment, Recommender] | None = None,
-) -> tuple[Deployment, Recommender]:  # fmt: skip
-    """Open these, try them, and put them into use."""
+    workspace: Path, tracking_uri: str | None, clock: Clock, version: Version, build_id: str, policy: LoadedPolicy,
+    now: Deployment | None, by: str, intend: Intent, *, rolled_back_to: int | None = None, share: InUse | None = None,
+) -> InUse:  # fmt: skip
+    """Open these, try them, put on record that they go into use, and put them there."""
     states = bundle = None
     if share is not None:
         other, opened = share
         states = opened.states if other.states == build_id else None
         bundle = opened.bundle if (other.model, other.run_id) == (version.number, version.run_id) else None
     states = states or open_states(workspace, build_id)
-    check_policy(policy, states)
-    recommender = Recommender(states, bundle or open_bundle(version), version.number, policy)
+    check_policy(policy, states, clock.today())
+    recommender = Recommender(states, bundle or open_bundle(version), version.number, policy, clock)
     warm_up(recommender)
     archive(workspace, policy)
     deployment = Deployment(
@@ -218,11 +234,12 @@ def _put(
         noted=in_workspace(workspace, tracking_uri),
         rolled_back_to=rolled_back_to,
     )
+    intend(deployment)
     # whatever is built meanwhile, what serves is kept, and what a roll-back goes to
     builds = dict.fromkeys([build_id, now.states if now else build_id])
     replace_durably(workspace / STATES_FOLDER / KEPT, "\n".join([*builds, ""]).encode())
     put_into_use(workspace, deployment)
-    return deployment, recommender
+    return InUse(deployment, recommender)
 
 
 def _build(workspace: Path, wanted: str | None, now: Deployment | None) -> str:

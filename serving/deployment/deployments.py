@@ -175,3 +175,22 @@ def _read(workspace: Path, number: int) -> Deployment:
             f"{path} is not the deployment that was written ({type(error).__name__}: {error}): restore it, or write "
             f"the number of another into {CURRENT} beside it"
         ) from None
+
+
+def going_live(workspace: Path) -> str:
+    """How what a workspace has come to name goes into use, for people.
+
+    Raises
+    ------
+    BadInput : when the current deployment's file is not one
+    """
+    now = current(workspace)
+    if now is None:
+        return (
+            "Nothing is deployed yet: commands decide with it from now on, and "
+            f"`nextproduct serve {workspace}` deploys it."
+        )
+    return (
+        f"Deployment {now.number} stays in use (model {now.model}, states {now.states}, policy {now.policy}): what "
+        "the workspace names goes live when the service is started anew, or by POST /v1/admin/swap."
+    )

@@ -1,30 +1,69 @@
-"""Opens the model, states and policy of a deployment, or of a decision on record: those, not what is in use now."""
+"""Opens a model, states and policy together: those in use, those of a deployment, or those of a decision on record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from features import CustomerStates
+from features.clock import Clock
 from features.errors import NextProductError, NotFound
 from features.states import MANIFEST as STATES_MANIFEST
-from features.states import STATES_FOLDER
-from training import Bundle, Tracking
+from features.states import STATES_FOLDER, current_states
+from training import CHAMPION, Bundle, Tracking
 from training.bundle import MANIFEST as BUNDLE_MANIFEST
 from training.tracking import Version
 
+from ..decisions.policy.check import check_policy
+from ..decisions.policy.loading import load_policy, policy_path
 from ..recommender import Recommender
-from .deployments import Deployment
+from .deployments import Deployment, current
 from .policies import archived
+
+
+class InUse(NamedTuple):
+    """A deployment and what it is made of, opened together; it never changes."""
+
+    deployment: Deployment
+    recommender: Recommender
+
+
+class Candidate(NamedTuple):
+    """What a workspace names that has no deployment yet."""
+
+    deployment: None
+    recommender: Recommender
+
+
+def open_in_use(workspace: Path, tracking_uri: str | None, clock: Clock) -> InUse | Candidate:
+    """What decides in `workspace`: the deployment in use or, before the first, what the workspace names.
+
+    Raises
+    ------
+    NotReady : when states or champion are missing
+    NotFound : saying which part of the deployment is gone
+    BadConfiguration : when the policy cannot be used with these states, saying where and why
+    BadInput : when deployment, model or policy are not what was written
+    """
+    deployment = current(workspace)
+    if deployment is not None:
+        return open_deployment(workspace, deployment, tracking_uri, clock)
+    states = current_states(workspace)
+    version = Tracking(workspace, tracking_uri).version(CHAMPION)
+    policy = load_policy(policy_path(workspace))
+    check_policy(policy, states, clock.today())
+    return Candidate(None, Recommender(states, open_bundle(version), version.number, policy, clock))
 
 
 def open_deployment(
     workspace: Path,
     deployment: Deployment,
-    tracking_uri: str | None = None,
-    share: tuple[Deployment, Recommender] | None = None,
-) -> Recommender:
-    """The recommender of a deployment.
+    tracking_uri: str | None,
+    clock: Clock,
+    share: InUse | None = None,
+) -> InUse:
+    """A deployment, opened.
 
     Parameters
     ----------
@@ -43,15 +82,17 @@ def open_deployment(
         policy = opened.policy if other.policy_digest == deployment.policy_digest else None
         bundle = opened.bundle if (other.model, other.run_id) == (deployment.model, deployment.run_id) else None
     version = Tracking(workspace, tracking_uri).version_of(deployment.model, deployment.run_id)
-    return Recommender(
+    recommender = Recommender(
         states or open_states(workspace, deployment.states),
         bundle or open_bundle(version),
         deployment.model,
         policy or archived(workspace, deployment.policy_digest),
+        clock,
     )
+    return InUse(deployment, recommender)
 
 
-def open_versions(workspace: Path, tracking_uri: str | None, versions: Mapping[str, str]) -> Recommender:
+def open_versions(workspace: Path, tracking_uri: str | None, clock: Clock, versions: Mapping[str, str]) -> Recommender:
     """The recommender of `versions`, as `Versions.to_dict` gives them.
 
     Raises
@@ -62,7 +103,7 @@ def open_versions(workspace: Path, tracking_uri: str | None, versions: Mapping[s
     """
     version = Tracking(workspace, tracking_uri).numbered(versions["model"])
     states = open_states(workspace, versions["states"])
-    return Recommender(states, open_bundle(version), version.number, archived(workspace, _digest(versions)))
+    return Recommender(states, open_bundle(version), version.number, archived(workspace, _digest(versions)), clock)
 
 
 def missing_inputs(workspace: Path, tracking_uri: str | None, versions: Mapping[str, str]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from contextvars import Context
-from datetime import date
 from time import perf_counter
 from typing import Literal, NamedTuple, Protocol
 
@@ -20,12 +19,11 @@ from features.errors import NotFound, NotReady
 from ..answer import Answer
 from ..decisions import FreshEvent, FreshEvents, Reason
 from ..decisions.reason_codes import first_reason
-from ..deployment import Deployment, InUse
+from ..deployment import Deployment, Follower, heard
 from ..recommender import Recommender
 from ..records import Entry, Records, new_entry_id
 from .customers import rows_seen
 from .decision_entry import Asked, decision_entry, shown
-from .events import events_in
 
 BLOCK = 48
 """Customers decided together: enough to share the cost of a decision, few enough that nobody waits for the others."""
@@ -93,7 +91,7 @@ class Desk:
     records : where decisions go, and events come from
     """
 
-    def __init__(self, in_use: InUse, records: Records, observer: Observer) -> None:
+    def __init__(self, in_use: Follower, records: Records, observer: Observer) -> None:
         self.in_use = in_use
         self.records = records
         self._observer = observer
@@ -128,10 +126,15 @@ class Desk:
             self._go_on()
         return await waiting.shown
 
-    async def fresh_events(self, customer_ids: Sequence[str], recommender: Recommender) -> dict[str, list[FreshEvent]]:
-        """What happened to each customer that the states do not know yet; customers without such events are missing."""
+    async def happened_to(self, customer_ids: Sequence[str], recommender: Recommender) -> FreshEvents:
+        """What happened to some customers since the states were built."""
         found = await self._events(customer_ids, recommender)
-        return {customer_id: [event for _, event in events] for customer_id, events in found.items()}
+        return _fresh(found, recommender.states)
+
+    async def heard_of(self, customer_id: str, recommender: Recommender, *, but: str = "") -> list[FreshEvent]:
+        """The events of one customer that decisions hear of, but that of the entry `but`."""
+        found = await self._events([customer_id], recommender)
+        return [event for entry_id, event in found.get(customer_id, ()) if entry_id != but]
 
     async def close(self) -> None:
         """Finish what was asked."""
@@ -235,7 +238,7 @@ class Desk:
         self, customer_ids: Iterable[str], recommender: Recommender
     ) -> dict[str, list[tuple[str, FreshEvent]]]:
         stored = await self.records.events_of(list(customer_ids))
-        found = {customer_id: events_in(entries, recommender.states) for customer_id, entries in stored.items()}
+        found = {customer_id: heard(entries, recommender) for customer_id, entries in stored.items()}
         return {customer_id: events for customer_id, events in found.items() if events}
 
     def _count(self, decided: Sequence[_Decided]) -> None:
@@ -296,21 +299,12 @@ def _answers(
     positions: NDArray[np.int64],
     events: dict[str, list[tuple[str, FreshEvent]]],
 ) -> Iterable[tuple[_Waiting, Answer]]:
-    """Each customer's day is that of their own events, whoever else is asked about."""
-    quiet = recommender.day(())
-    by_day: dict[date, list[int]] = {}
-    for place, waiting in enumerate(batch):
-        own = events.get(waiting.asked.question.customer_id)
-        day = recommender.day([event for _, event in own]) if own else quiet
-        by_day.setdefault(day, []).append(place)
-    for day, places in by_day.items():
-        together = [batch[place] for place in places]
-        happened = [
-            event
-            for customer_id in dict.fromkeys(waiting.asked.question.customer_id for waiting in together)
-            for _, event in events.get(customer_id, ())
-        ]
-        fresh = FreshEvents.of(recommender.states, happened) if happened else FreshEvents.none()
-        questions = [waiting.asked.question for waiting in together]
-        answers = recommender.answer(questions, positions=positions[places], fresh=fresh, day=day)
-        yield from zip(together, answers, strict=True)
+    questions = [waiting.asked.question for waiting in batch]
+    fresh = _fresh(events, recommender.states)
+    return zip(batch, recommender.answer(questions, positions=positions, fresh=fresh), strict=True)
+
+
+def _fresh(events: dict[str, list[tuple[str, FreshEvent]]], states: CustomerStates) -> FreshEvents:
+    if not events:
+        return FreshEvents.none()
+    return FreshEvents.of(states, [event for own in events.values() for _, event in own])

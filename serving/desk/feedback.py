@@ -14,10 +14,10 @@ from features.errors import BadInput, NotFound
 
 from ..access import Principal, Role
 from ..decisions import FreshEvent
+from ..deployment import event_entry
 from ..records import Entry, StoredEntry, new_entry_id
 from ..records.entries import FEEDBACK
 from .caller import caller_of
-from .events import event_entry
 
 
 class Outcome(StrEnum):
@@ -74,11 +74,28 @@ class Feedback:
         """As it stands in the records."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
+    def heard_by(self, customer_id: str, channel: str) -> FreshEvent | None:
+        """The event that decisions hear of; None: the contact policy does not look at it.
+
+        All that is said of one decision on one day was said in one conversation.
+        """
+        if self.outcome not in _OF_CONTACTS:
+            return None
+        return FreshEvent(
+            customer_id, "outcome", self.day, product_id=self.product_id, channel=channel, outcome=self.outcome.value,
+            until=self.until, conversation=f"{self.decision_id} {self.day}",
+        )  # fmt: skip
+
 
 def feedback_entries(
-    feedback: Feedback, decision: dict[str, Any], *, entry_id: str, principal: Principal, request_id: str
-) -> tuple[Entry, ...]:
+    feedback: Feedback, decision: dict[str, Any], *, entry_id: str, said: dict[str, Any], principal: Principal,
+    request_id: str,
+) -> tuple[tuple[Entry, ...], FreshEvent | None]:  # fmt: skip
     """For the records: the feedback on a decision on record and, where the contact policy looks at it, the event.
+
+    Parameters
+    ----------
+    said : the feedback in the caller's own words, without what was filled in
 
     Raises
     ------
@@ -94,20 +111,18 @@ def feedback_entries(
     channel = decision["answer"]["channel"]
     content = {
         "feedback": feedback.to_dict(),
+        "said": said,
         "customer_id": customer_id,
         "channel": channel,
         "caller": caller_of(principal),
         "request_id": request_id,
     }
     entry = Entry(FEEDBACK, entry_id, customer_id, orjson.dumps(content))
-    if feedback.outcome not in _OF_CONTACTS:
-        return (entry,)
-    heard = FreshEvent(
-        customer_id, "outcome", feedback.day, product_id=feedback.product_id, channel=channel,
-        outcome=feedback.outcome.value, until=feedback.until,
-    )  # fmt: skip
-    event = event_entry(heard, entry_id=new_entry_id(), principal=principal, request_id=request_id)
-    return entry, event
+    heard = feedback.heard_by(customer_id, channel)
+    if heard is None:
+        return (entry,), None
+    told = {"caller": caller_of(principal), "request_id": request_id}
+    return (entry, event_entry(heard, entry_id=new_entry_id(), told=told)), heard
 
 
 def check_referral(referral: StoredEntry | None, feedback: Feedback) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
+from features.clock import Clock
 from features.errors import NotFound
 
 from ..decisions import FreshEvent, FreshEvents
-from ..deployment import missing_inputs, open_versions
+from ..deployment import event_of, missing_inputs, open_versions
 from ..records import Records, StoredEntry
 from ..records.entries import DECISION
 from .decision_entry import SOFTWARE, answer_in, day_in, features_digest, question_of, shown
-from .events import event_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Replay:
     difference: str | None
 
 
-async def replay(records: Records, workspace: Path, tracking_uri: str | None, entry: StoredEntry) -> Replay:
+async def replay(
+    records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, entry: StoredEntry
+) -> Replay:
     """Decide again what `entry`, whose payload is there, tells."""
     assert entry.payload is not None
     record = orjson.loads(entry.payload)
@@ -50,11 +52,13 @@ async def replay(records: Records, workspace: Path, tracking_uri: str | None, en
     if gone:
         return Replay(answered, None, tuple(gone), None)
     happened = [event_of(orjson.loads(payloads[entry_id])["event"]) for entry_id in wanted]
-    body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, record, happened)
+    body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, clock, record, happened)
     return Replay(answered, body, (), _difference(record, answered, body, features))
 
 
-async def replay_by_id(records: Records, workspace: Path, tracking_uri: str | None, decision_id: str) -> Replay:
+async def replay_by_id(
+    records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, decision_id: str
+) -> Replay:
     """Decide again the decision of that id.
 
     Raises
@@ -66,14 +70,14 @@ async def replay_by_id(records: Records, workspace: Path, tracking_uri: str | No
         raise NotFound(f"decision {decision_id!r} is not on record")
     if entry.payload is None:
         raise NotFound(f"decision {decision_id} was erased, or forgotten after the time for which records are kept")
-    return await replay(records, workspace, tracking_uri, entry)
+    return await replay(records, workspace, tracking_uri, clock, entry)
 
 
 def _decide_again(
-    workspace: Path, tracking_uri: str | None, record: dict[str, Any], events: list[FreshEvent]
+    workspace: Path, tracking_uri: str | None, clock: Clock, record: dict[str, Any], events: list[FreshEvent]
 ) -> tuple[bytes, bool]:
     """The answer, and whether the features are those on record."""
-    recommender = open_versions(workspace, tracking_uri, record["versions"])
+    recommender = open_versions(workspace, tracking_uri, clock, record["versions"])
     question, language = question_of(record["request"])
     fresh = FreshEvents.of(recommender.states, events)
     (answer,) = recommender.answer([question], fresh=fresh, day=day_in(record))

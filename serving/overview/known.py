@@ -65,7 +65,7 @@ class Known:
                 kind, when, product, word_of(fresh.channels, channel), word_of(OUTCOMES, outcome),
                 word_of(PURPOSES, purpose), granted,
             )
-            for kind, when, _, product, channel, outcome, purpose, granted, _ in zip(
+            for kind, when, _, product, channel, outcome, purpose, granted, _, _ in zip(
                 *(column[start:stop].tolist() for column in fresh.arrays), strict=True
             )
             if when <= today

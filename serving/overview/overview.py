@@ -126,14 +126,15 @@ def overview_of(
 
     Parameters
     ----------
-    fresh : what happened since the states were built; by default `recommender.fresh`
-    day : on which it is looked at; by default that of a decision made now
+    fresh : what happened since the states were built
+    day : on which it is looked at; by default that for which a decision is made now
 
     Raises
     ------
     NotFound : when the states have no such customer
     """
-    fresh = recommender.fresh if fresh is None else fresh
+    day = day or recommender.day()
+    fresh = FreshEvents.none() if fresh is None else fresh.by(day)
     (answer,) = recommender.answer([Question(customer_id, 1, with_reasons=False)], fresh=fresh, day=day)
     return overview_from(answer, recommender.policy.policy, fresh)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .config import RecordsConfig
     from .entries import Entry, StoredEntry, new_entry_id
     from .erasure import Erasure, Retention, erase, forget_before
-    from .errors import RecordsUnavailable
+    from .errors import NoRecords, RecordsUnavailable
     from .records import Records
     from .verification import Verification, verify
 
@@ -21,7 +21,7 @@ _MODULES = {
     "config": ("RecordsConfig",),
     "entries": ("Entry", "StoredEntry", "new_entry_id"),
     "erasure": ("Erasure", "Retention", "erase", "forget_before"),
-    "errors": ("RecordsUnavailable",),
+    "errors": ("NoRecords", "RecordsUnavailable"),
     "records": ("Records",),
     "verification": ("Verification", "verify"),
 }
@@ -31,6 +31,7 @@ __all__ = [
     "Anchor",
     "Entry",
     "Erasure",
+    "NoRecords",
     "Records",
     "RecordsConfig",
     "RecordsUnavailable",

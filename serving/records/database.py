@@ -15,6 +15,7 @@ from features.errors import BadConfiguration, NotReady
 from .chain import START, Anchor
 from .config import RecordsConfig
 from .entries import Sealed, StoredEntry, linked
+from .errors import NoRecords
 from .tables import REVISION, VERSION_TABLE, entries
 
 STORED = (
@@ -22,7 +23,7 @@ STORED = (
 )  # fmt: skip
 """The columns of a `StoredEntry`, in its order."""
 
-MADE_BY = "they begin with the first `nextproduct serve`"
+MADE_BY = "they begin with the first `nextproduct serve` or `campaign`"
 
 
 class Database(ABC):
@@ -150,7 +151,7 @@ def check_revision(connection: Connection, name: str) -> None:
     """
     revision = revision_of(connection)
     if revision is None:
-        raise NotReady(f"{name} holds no records yet; {MADE_BY}")
+        raise NoRecords(f"{name} holds no records yet; {MADE_BY}")
     if revision != REVISION:
         _check_known(revision, name)
         raise NotReady(f"the records in {name} are of an older version: `nextproduct serve` brings them up to date")

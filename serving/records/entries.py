@@ -14,10 +14,10 @@ from features.errors import BadInput
 
 from .chain import Anchor, chain_of, digest_of
 
-DECISION, FEEDBACK, EVENT, DEPLOYMENT = "decision", "feedback", "event", "deployment"
+DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST = "decision", "feedback", "event", "deployment", "list"
 ERASURE, RETENTION = "erasure", "retention"
 
-KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, ERASURE, RETENTION)
+KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST, ERASURE, RETENTION)
 PERSONAL = (DECISION, FEEDBACK, EVENT)
 """Kinds of which retention lets go."""
 
@@ -31,7 +31,7 @@ class Entry:
 
     Attributes
     ----------
-    kind : decision, feedback, event or deployment; erasure and retention are written by `erase` and `forget_before`
+    kind : decision, feedback, event, deployment or list; erasure and retention are written by what they tell of
     entry_id : names it for ever; erasure leaves it, so it says nothing of a person
     customer_id : whom it concerns, one at most: erasure finds it by this
     payload : what is recorded, the same bytes for ever

@@ -3,6 +3,10 @@
 from features.errors import NotReady
 
 
+class NoRecords(NotReady):
+    """There are no records yet."""
+
+
 class RecordsUnavailable(NotReady):
     """The records cannot be read or written now. What was appended may or may not be on record: append it again under
     the same id."""

@@ -186,6 +186,17 @@ class Records:
         wanted = [entry_id for entry_id in entry_ids if is_storable(entry_id)]
         return {entry.entry_id: entry for entry in await self._read(self.database.entries_by_id, wanted)}
 
+    def all_events(self) -> list[StoredEntry]:
+        """The events of all customers, in the order in which they were recorded; for threads that may wait.
+
+        Raises
+        ------
+        RecordsUnavailable : when the database cannot be read
+        """
+        numbers = select(table.c.seq).where(table.c.kind == EVENT)  # which an index has all it takes for
+        statement = select(*STORED).where(table.c.seq.in_(numbers), table.c.customer_id.is_not(None))
+        return [StoredEntry(*row) for row in self.database.select(statement.order_by(table.c.seq))]
+
     def newest(self, count: int, *, customer_id: str | None = None, kind: str | None = None) -> list[StoredEntry]:
         """The last `count` entries, of one customer or kind if one is named, oldest first; for threads that may wait.
 

@@ -21,8 +21,6 @@ from sqlalchemy import Connection, Select, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from features.errors import NotReady
-
 from .chain import START, Anchor
 from .database import (
     MADE_BY,
@@ -36,7 +34,7 @@ from .database import (
     write_new,
 )
 from .entries import Row, Sealed, StoredEntry, linked
-from .errors import RecordsUnavailable
+from .errors import NoRecords, RecordsUnavailable
 from .shared_end import SharedEnd
 from .tables import REVISION
 
@@ -96,7 +94,7 @@ class SQLite(Database):
     def require(self) -> None:
         """See that the file is there, with its table."""
         if not self._path.is_file():
-            raise NotReady(f"there is no {self._path}: the workspace has no records yet; {MADE_BY}")
+            raise NoRecords(f"there is no {self._path}: the workspace has no records yet; {MADE_BY}")
         with self._unavailable("opened"):
             self._file = _identity(self._path)
             with self._engine.connect() as connection:

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from features import CustomerBlock
 from features.errors import BadInput
 
-from ..decisions import CompiledPolicy, Context, Decisions, Policy, decide
+from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, decide
 from ..decisions.reason_codes import REASONS_OF, Layer, Reason, first_reasons, mask_of
 
 Score = Callable[[CustomerBlock], NDArray[np.float32]]
@@ -27,6 +27,7 @@ Score = Callable[[CustomerBlock], NDArray[np.float32]]
 
 N_REASONS = len(Reason)
 
+_NOTHING = FreshEvents.none()
 _EXCLUDING = ~Reason.PERSONALISATION_REFUSED.bit
 _LAYERS = tuple(Layer)
 
@@ -38,17 +39,25 @@ class Scenario:
     Attributes
     ----------
     score : one object for all scenarios whose propensities are the same: they are computed once a block
+    fresh : what happened since the states were built; nothing, of a period of the past
     """
 
     policy: CompiledPolicy
     context: Context
     score: Score
+    fresh: FreshEvents = _NOTHING
 
     @classmethod
     def of(
-        cls, policy: CompiledPolicy, score: Score, *, channel: str | None = None, day: date | None = None
+        cls,
+        policy: CompiledPolicy,
+        score: Score,
+        *,
+        channel: str | None = None,
+        day: date | None = None,
+        fresh: FreshEvents | None = None,
     ) -> Scenario:
-        """By default through the policy's first channel, on the last day of its period.
+        """By default through the policy's first channel, on the last day of its period, and nothing happened since.
 
         Raises
         ------
@@ -57,7 +66,7 @@ class Scenario:
         last = policy.states.calendar.end_of(policy.period)
         context = Context(channel or policy.policy.default_channel, day or last)
         policy.tables(context)
-        return cls(policy, context, score)
+        return cls(policy, context, score, FreshEvents.none() if fresh is None else fresh)
 
 
 ScenarioOf = Callable[[Policy], Scenario]
@@ -220,8 +229,13 @@ def decided(
     task = progress.add_task(_described(len(scenarios)), total=total) if progress else None
     for block in states.blocks(period):
         for number, scenario in enumerate(scenarios):
-            propensities = scores.of(scenario.score, block)
-            yield number, block, decide(propensities, block, scenario.policy, scenario.context, limit=limit)
+            fresh, laid_over = scores.laid_over(scenario, block)
+            propensities = scores.of(scenario.score, laid_over)
+            yield (
+                number,
+                laid_over,
+                decide(propensities, laid_over, scenario.policy, scenario.context, limit=limit, fresh=fresh),
+            )
             if progress and task is not None:
                 progress.advance(task, block.n_customers)
 
@@ -259,19 +273,30 @@ def compare(
 
 
 class Scores:
-    """Propensities of one block at a time, every score computed once."""
+    """Propensities of one block at a time, whatever is laid over it; every score is computed once."""
 
     def __init__(self) -> None:
         self._block: CustomerBlock | None = None
-        self._found: dict[Score, NDArray[np.float32]] = {}
+        self._laid_over: dict[tuple[int, date], tuple[FreshEvents, CustomerBlock]] = {}
+        self._found: dict[tuple[int, Score], tuple[CustomerBlock, NDArray[np.float32]]] = {}
+
+    def laid_over(self, scenario: Scenario, block: CustomerBlock) -> tuple[FreshEvents, CustomerBlock]:
+        """What a scenario hears of by its day, and `block` with that laid over it: the same for all scenarios of a
+        day. What belongs to the block before is forgotten."""
+        if block is not self._block:
+            self._block, self._laid_over, self._found = block, {}, {}
+        key = id(scenario.fresh), scenario.context.day
+        if key not in self._laid_over:
+            fresh = scenario.fresh.by(scenario.context.day)
+            self._laid_over[key] = fresh, fresh.lay_over(block, scenario.context.day)
+        return self._laid_over[key]
 
     def of(self, score: Score, block: CustomerBlock) -> NDArray[np.float32]:
-        """What `score` gives for `block`; those of the block before are forgotten."""
-        if block is not self._block:
-            self._block, self._found = block, {}
-        if score not in self._found:
-            self._found[score] = score(block)
-        return self._found[score]
+        """What `score` gives for `block`, one that `laid_over` gave."""
+        key = id(block), score
+        if key not in self._found:
+            self._found[key] = block, score(block)
+        return self._found[key][1]
 
 
 class _Tally:

@@ -29,9 +29,10 @@ from features.segments import adoption_by_segment, ages_in_years
 from features.states import MANIFEST, STATES_FOLDER, CustomerStates, switch_to
 from serving.decisions.policy.check import check_policy
 from serving.decisions.policy.loading import POLICY_FILE, load_policy
-from serving.recommender import Recommender
+from serving.deployment import open_in_use
 from tests.benchmarks import decision_bank
 from tests.benchmarks.bench_features import CALENDAR, N_CUSTOMERS, N_MONTHS, N_PRODUCTS, NEWEST, history_of
+from tests.serving.later import CLOCK
 from training import TrainingConfig, train
 from training.models.propensity import PropensityConfig
 
@@ -88,7 +89,7 @@ def write_policy(folder: Path) -> None:
     rules = decision_bank.forty_rules().model_dump(mode="json", by_alias=True, exclude_unset=True)
     text = yaml.safe_dump(rules, allow_unicode=True, sort_keys=False)
     (folder / POLICY_FILE).write_text(text, encoding="utf-8")
-    check_policy(load_policy(folder / POLICY_FILE), CustomerStates.open(folder / STATES_FOLDER / BUILD))
+    check_policy(load_policy(folder / POLICY_FILE), CustomerStates.open(folder / STATES_FOLDER / BUILD), CLOCK.today())
 
 
 def write_tenfold(workspace: Path, folder: Path, times: int = 10) -> None:
@@ -136,7 +137,7 @@ def _repeat(array: np.ndarray, name: str, path: Path, times: int) -> None:
 
 
 def _note_customers(folder: Path) -> None:
-    recommender = Recommender.open(folder)
+    recommender = open_in_use(folder, None, CLOCK).recommender
     states = recommender.states
     offered = [decisions.products[:, 0] >= 0 for decisions in recommender.stream(limit=1)]
     known = states.known_at(states.as_of_period)[np.concatenate(offered)]

@@ -35,6 +35,7 @@ class Event:
     purpose: str | None = None
     granted: bool | None = None
     amount: float | None = None
+    conversation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,9 @@ class Facts:
                 contact.outcome, contact.answered_on = row["outcome"], answered_on
             made.append(contact)
         return made + [
-            Contact(event.day, event.product_id, event.channel, event.outcome, event.day, event.until)
+            Contact(
+                event.day, event.product_id, event.channel, event.outcome, event.day, event.until, event.conversation
+            )
             for event in self.events_of("outcome")
         ]
 
@@ -333,6 +336,7 @@ class Contact:
     outcome: str | None = None
     answered_on: date | None = None
     until: date | None = None
+    conversation: str | None = None
 
 
 # ------------------------------------------------------------------------------------------------------- the layers
@@ -534,9 +538,12 @@ def counts(contact: Contact, scope: QuietScope, product: Row, facts: Facts, ques
 
 
 def days_of(after: After, contacts: list[Contact]) -> list[date]:
-    """The days of the contacts, or of the outcomes of a kind, in order."""
+    """The days of the contacts, or of the outcomes of a kind, in order: a conversation of several outcomes is one
+    contact."""
     if after.outcome == "contacted":
-        return sorted(contact.made_on for contact in contacts)
+        conversations = {contact.conversation: contact.made_on for contact in contacts if contact.conversation}
+        others = [contact.made_on for contact in contacts if not contact.conversation]
+        return sorted([*conversations.values(), *others])
     return sorted(contact.answered_on for contact in contacts if contact.outcome == after.outcome)
 
 

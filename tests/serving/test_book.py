@@ -20,6 +20,7 @@ from serving import book
 from serving.book import BookRanking, Conversation, customers_of
 from serving.decisions import FreshEvent, FreshEvents
 from serving.decisions.policy.sections import TRIGGERS
+from tests.serving.later import After, on
 from tests.training.banks import write_bank
 
 TODAY = date(2026, 7, 3)
@@ -149,10 +150,10 @@ def test_books_are_what_going_through_the_customers_one_by_one_finds(recommender
 # -------------------------------------------------------------------------------------------------------- the ranking
 
 
-def ranked(recommender, positions, events=(), *, day=TODAY, **how):
-    ranking = BookRanking(
-        recommender, positions, FreshEvents.of(recommender.states, events), day, **({"limit": 3} | how)
-    )
+def ranked(recommender, positions, events=(), **how):
+    if events:
+        recommender = on(recommender, TODAY)
+    ranking = BookRanking(recommender, positions, FreshEvents.of(recommender.states, events), **({"limit": 3} | how))
     for _ in ranking.steps():
         pass
     return ranking.conversations
@@ -204,7 +205,7 @@ def events(recommender, positions):
 class TestBookRanking:
     def test_is_what_asking_for_each_customer_gives(self, recommender, positions, events):
         found = ranked(recommender, positions, events)
-        assert found == by_asking_one_by_one(recommender.with_events(events), positions)
+        assert found == by_asking_one_by_one(After(recommender, events), positions)
         places = [2 if c.priority is None else 0 if c.personalised else 1 for c in found]
         assert places == sorted(places)
         assert min(places.count(place) for place in (0, 1, 2)) > 5
@@ -213,15 +214,7 @@ class TestBookRanking:
         assert any(c.is_owed_service for c in found if c.priority is not None)
 
     def test_without_events_too(self, recommender, positions):
-        day = date(2026, 6, 30)
-        assert ranked(recommender, positions, day=day) == by_asking_one_by_one(recommender, positions)
-
-    def test_events_are_those_given_and_not_the_recommenders_own(self, recommender, positions, events):
-        other = recommender.with_events(events)
-        day = date(2026, 6, 30)
-        assert ranked(other, positions, day=day) == ranked(recommender, positions, day=day)
-        assert len(other.fresh.customers) == len(events)
-        assert len(recommender.fresh.customers) == 0
+        assert ranked(recommender, positions) == by_asking_one_by_one(recommender, positions)
 
     @pytest.mark.parametrize("size", [1, 7, 64, 170, 512])
     def test_does_not_depend_on_how_many_are_decided_at_once(self, recommender, positions, events, size, monkeypatch):
@@ -238,7 +231,7 @@ class TestBookRanking:
 
     def test_a_step_decides_for_few_customers(self, recommender, positions, monkeypatch):
         monkeypatch.setattr(book, "STEP", 50)
-        ranking = BookRanking(recommender, positions, FreshEvents.none(), TODAY, limit=1)
+        ranking = BookRanking(recommender, positions, FreshEvents.none(), limit=1)
         assert ranking.conversations == ()
         counts = []
         for _ in ranking.steps():
@@ -264,7 +257,7 @@ class TestBookRanking:
 
         async def rank():
             busy = asyncio.create_task(others())
-            ranking = BookRanking(recommender, positions, FreshEvents.none(), TODAY, limit=1)
+            ranking = BookRanking(recommender, positions, FreshEvents.none(), limit=1)
             for _ in ranking.steps():
                 steps.append(None)
                 await asyncio.sleep(0)
@@ -301,8 +294,9 @@ class TestBookRanking:
             for position in positions.tolist()
         ]  # fmt: skip
         assert all(c.priority is None for c in ranked(recommender, positions, by_phone, channel="phone"))
-        assert ranked(recommender, positions, by_phone, channel="rm") == ranked(recommender, positions)
-        assert ranked(recommender, positions, by_phone) == ranked(recommender, positions)
+        that_day = on(recommender, TODAY)
+        assert ranked(recommender, positions, by_phone, channel="rm") == ranked(that_day, positions)
+        assert ranked(recommender, positions, by_phone) == ranked(that_day, positions)
 
     def test_no_suggestions_at_all_are_refused(self, recommender, positions):
         with pytest.raises(BadInput, match="limit 0"):
@@ -322,7 +316,7 @@ def test_ties_go_to_the_lower_customer_id(recommender, positions, monkeypatch):
         8: (0, 0.0, True, 0, 0),  # worth nothing, and yet an offer
     }
 
-    def decide(self, block, context, *, limit):
+    def decide(self, block, context, *, limit, fresh):
         rows = [decisions[position] for position in block.positions.tolist()]
         best, priorities, personalised, actions, triggers = (np.array(column) for column in zip(*rows, strict=True))
         return SimpleNamespace(

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from features.errors import BadInput, NotFound
 from serving.campaigns import target_list, write_list
 from serving.decisions import Reason
+from serving.deployment import open_in_use
 from serving.recommendation import Versions
-from serving.recommender import Recommender
 from tests.oracles.campaign import best_pairs
+from tests.serving.later import CLOCK
 
 PRODUCTS = ["fund_money", "credit_card", "wealth_cash"]
 COLUMNS = (
@@ -132,8 +133,8 @@ class Streaming:
             profile=SimpleNamespace(versions_at=lambda positions, _: positions, text=lambda *_: None),
         )
 
-    def stream(self, *, limit, channel, products):
-        assert (limit, channel, products.tolist()) == (1, None, [True, True, True])
+    def stream(self, *, limit, channel, products, fresh):
+        assert (limit, channel, products.tolist(), fresh) == (1, None, [True, True, True], None)
         yield from self.blocks
 
 
@@ -188,7 +189,9 @@ class TestFile:
     def test_the_same_inputs_give_the_same_bytes(self, trained, tmp_path, suffix):
         written = []
         for name in ("one", "two"):
-            write_list(target_list(Recommender.open(trained), PRODUCTS, 40), tmp_path / f"{name}{suffix}")
+            write_list(
+                target_list(open_in_use(trained, None, CLOCK).recommender, PRODUCTS, 40), tmp_path / f"{name}{suffix}"
+            )
             written.append((tmp_path / f"{name}{suffix}").read_bytes())
         assert written[0] == written[1]
         assert sorted(path.name for path in tmp_path.iterdir()) == [f"one{suffix}", f"two{suffix}"]

@@ -22,6 +22,7 @@ from serving.language import Language
 from serving.overview import overview_from, overview_of
 from serving.recommendation import Versions, recommendations_of
 from tests.oracles import policy as oracle
+from tests.serving.later import on
 from tests.training.banks import write_bank
 
 from .decisions.random_policies import Case, cases, compiled, decided
@@ -44,7 +45,7 @@ def seen(states, policy, customer_id, events=(), day=None):
         policy, states, states.as_of_period, np.zeros(len(states.catalogue), dtype=np.int64)
     )
     fresh = FreshEvents.of(states, events)
-    day = day or compiled_policy.decision_day(fresh)
+    day = day or max([states.calendar.end_of(states.as_of_period), *(event.day for event in events)])
     context = Context(policy.default_channel, day)
     block = states.block(np.array([states.position_of(customer_id)]), states.as_of_period)
     block = fresh.lay_over(block, day)
@@ -82,12 +83,13 @@ def events_for(recommender, day):
 def test_agrees_with_the_decision_for_every_customer(recommender, days_later):
     day = date(2026, 6, 30) + timedelta(days=days_later)
     states, policy = recommender.states, recommender.policy.policy
-    recommender = recommender.with_events(events_for(recommender, day) if days_later else [])
+    fresh = FreshEvents.of(states, events_for(recommender, day) if days_later else [])
     everybody = [states.customer_id(position) for position in range(states.n_customers)]
     ratings = recommender.compiled_for(policy).suitability.ratings
     seen_so_far = set()
-    for answer in recommender.answer([Question(c, 1, "phone", with_reasons=False) for c in everybody], day=day):
-        found = overview_of(recommender, answer.question.customer_id, day=day)
+    questions = [Question(c, 1, "phone", with_reasons=False) for c in everybody]
+    for answer in recommender.answer(questions, fresh=fresh, day=day):
+        found = overview_of(recommender, answer.question.customer_id, fresh, day=day)
         bits, facts, row = answer.decisions.excluded[answer.row], answer.decisions.facts, answer.row
 
         def excluded(reason, bits=bits):
@@ -132,16 +134,14 @@ def test_agrees_with_the_decision_for_every_customer(recommender, days_later):
 
 
 def test_by_default_it_is_that_of_a_decision_made_now(recommender):
-    today = date(2026, 7, 3)
-    events = [FreshEvent("R0000003", "complaint_opened", today)]
-    fresh = FreshEvents.of(recommender.states, events)
+    today, tomorrow = date(2026, 7, 3), date(2026, 7, 4)
+    fresh = FreshEvents.of(recommender.states, [FreshEvent("R0000003", "complaint_opened", tomorrow)])
     assert overview_of(recommender, "R0000003").day == date(2026, 6, 30)
-    by_argument = overview_of(recommender, "R0000003", fresh)
-    assert by_argument.day == today
-    assert [complaint.opened_on for complaint in by_argument.complaints] == [today]
-    assert overview_of(recommender.with_events(events), "R0000003") == by_argument
+    later = overview_of(on(recommender, today), "R0000003", fresh)
+    assert later.day == today
+    assert [complaint.opened_on for complaint in later.complaints] == [today]  # whatever day it bears, it has been made
     assert overview_of(recommender, "R0000003").complaints == ()
-    assert by_argument.versions == recommender.versions
+    assert later.versions == recommender.versions
 
 
 def test_an_unknown_customer_is_not_found(recommender):

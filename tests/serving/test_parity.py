@@ -11,8 +11,9 @@ from features.sources.synthetic import SyntheticBank, generate
 from serving.decisions import Decisions
 from serving.decisions.policy.loading import demonstration_policy_path
 from serving.decisions.policy.use import use_policy
-from serving.recommender import Recommender
+from serving.deployment import open_in_use
 from serving.simulation.simulation import simulate
+from tests.serving.later import CLOCK
 from tests.training.banks import light, once
 from training import train
 
@@ -32,9 +33,9 @@ def recommender(session_folder):
         generate(SyntheticBank(retail=11_500, corporate=1000, periods=14, truth_periods=1, seed=7), folder / "bank")
         build_states(folder / "bank" / "tables", folder)
         train(folder, light(models=("popularity", "association_rules", "propensity")))
-        use_policy(demonstration_policy_path(), folder)
+        use_policy(demonstration_policy_path(), folder, CLOCK.today())
 
-    return Recommender.open(once(session_folder, "ten-thousand", make))
+    return open_in_use(once(session_folder, "ten-thousand", make), None, CLOCK).recommender
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import NotFound
+from serving.decisions import FreshEvents
 from serving.decisions.policy.problems import BadPolicy
 from serving.policy_reports_cli import app, scenarios_of
 from serving.simulation.simulation import compare, simulate
@@ -80,7 +81,7 @@ def test_fairness_of_the_policy_in_use(own):
 def test_what_is_simulated_is_what_is_served(recommender):
     """The newest period under the policy in use: the offers of the recommender's own stream."""
     policy = recommender.policy.policy
-    scenario = scenarios_of(recommender)(policy)
+    scenario = scenarios_of(recommender, None, FreshEvents.none())(policy)
     assert scenario.context == recommender.context()
     (found,) = simulate(scenario.score, [scenario.policy], scenario.context, limit=LIMIT)
     served = list(recommender.stream(limit=LIMIT))
@@ -93,7 +94,7 @@ def test_what_is_simulated_is_what_is_served(recommender):
 
 def test_hiding_an_attribute_changes_what_the_models_see(recommender):
     """The score of a policy that hides income is another one, and both are computed once."""
-    scenario_of = scenarios_of(recommender)
+    scenario_of = scenarios_of(recommender, None, FreshEvents.none())
     plain, hiding = (
         scenario_of(bank_policy(attributes=bank_policy().attributes.model_copy(update={"not_used": names})))
         for names in ((), ("income", "occupation"))

@@ -9,8 +9,10 @@ from features import current_states
 from features.errors import BadInput, NotFound, NotReady
 from serving.decisions import Reason, decide
 from serving.decisions.reason_codes import mask_of
+from serving.deployment import open_in_use
 from serving.recommender import Recommender
 from tests.oracles.ranking import top_k_by_sorting
+from tests.serving.later import CLOCK
 from training import CHAMPION, Bundle, Tracking
 from training.models import MODELS
 
@@ -35,7 +37,7 @@ def serving(bundle, recommender, model):
         bundle.calibrations,
         bundle.fallback,
     )
-    return Recommender(recommender.states, selected, "1", recommender.policy)
+    return Recommender(recommender.states, selected, "1", recommender.policy, CLOCK)
 
 
 @pytest.fixture
@@ -213,12 +215,12 @@ class TestWhatExplains:
 class TestOpen:
     def test_without_states_says_what_to_run(self, tmp_path):
         with pytest.raises(NotReady, match=r"no customer states in .*run `nextproduct build TABLES"):
-            Recommender.open(tmp_path)
+            open_in_use(tmp_path, None, CLOCK)
 
     def test_without_a_champion_says_what_to_run(self, trained, tmp_path):
         shutil.copytree(trained / "states", tmp_path / "states")
         with pytest.raises(NotReady, match=r"no champion in the registry.*run `nextproduct train`"):
-            Recommender.open(tmp_path)
+            open_in_use(tmp_path, None, CLOCK)
         assert not (tmp_path / "mlflow.db").exists()
 
     def test_a_damaged_champion_is_refused(self, own):
@@ -226,4 +228,4 @@ class TestOpen:
         folder = Tracking(workspace).version(CHAMPION).folder
         (folder / "layout.json").unlink()
         with pytest.raises(BadInput, match=r"layout\.json"):
-            Recommender.open(workspace)
+            open_in_use(workspace, None, CLOCK)

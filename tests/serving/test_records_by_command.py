@@ -50,13 +50,14 @@ def test_the_log_is_whole_until_somebody_changes_it(workspace, answers):
     whole = command("log", "verify", workspace)
     assert whole.returncode == 0, whole.stderr.decode()
     records = sqlite3.connect(workspace / "records.db")
-    (payload,) = records.execute("SELECT payload FROM entries WHERE seq = 1").fetchone()
+    (payload,) = records.execute("SELECT payload FROM entries WHERE seq = 2").fetchone()
+    assert b"R0000003" in payload  # the first entry is the deployment's
     with records:
-        records.execute("UPDATE entries SET payload = ? WHERE seq = 1", (payload.replace(b"R0000003", b"R0000004"),))
+        records.execute("UPDATE entries SET payload = ? WHERE seq = 2", (payload.replace(b"R0000003", b"R0000004"),))
     changed = command("log", "verify", workspace)
     assert changed.returncode == 1
-    assert b"entry 1" in changed.stdout + changed.stderr
+    assert b"entry 2" in changed.stdout + changed.stderr
     with records:
-        records.execute("UPDATE entries SET payload = ? WHERE seq = 1", (payload,))
+        records.execute("UPDATE entries SET payload = ? WHERE seq = 2", (payload,))
     records.close()
     assert command("log", "verify", workspace).returncode == 0

@@ -13,8 +13,9 @@ import pytest
 
 from serving.access import create_api_key
 from serving.access.roles import Role
-from serving.deployment import current, deploy
+from serving.deployment import current
 from tests.command import NEXTPRODUCT
+from tests.serving.deployment.changing import deploy
 from tests.serving.running import PATIENCE, Running, eventually, free_port, serving
 from tests.training.banks import LIGHT, synthetic_tables
 

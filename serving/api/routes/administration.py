@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from features.errors import BadConfiguration, BadInput
 
 from ...access import Principal
 from ...deployment import Deployment, deploy, roll_back
-from ...desk.caller import caller_of
-from ...records import Entry, new_entry_id
-from ...records.entries import DEPLOYMENT
+from ...deployment.changes import Intent
+from ...desk.caller import caller_of, deployment_entry, deployment_shown
 from ..answers import json_response
 from ..callers import Administering
 from ..logs import request_id_of
@@ -39,13 +37,15 @@ async def swap(request: Request, wanted: SwapRequest, principal: Administering) 
             deploy,
             service.workspace,
             service.tracking_uri,
+            service.clock,
             by=principal.subject,
+            intend=_intent(service, principal, request_id_of(request)),
             share=service.in_use.held,
             **wanted.model_dump(),
         )
     except (BadInput, BadConfiguration) as error:
         raise BadRequest(str(error)) from None
-    return await _told(service, made, principal, request_id_of(request))
+    return json_response(deployment_shown(made))
 
 
 @router.post(
@@ -59,17 +59,23 @@ async def rollback(request: Request, principal: Administering) -> Response:
     service = service_of(request)
     try:
         made = await asyncio.to_thread(
-            roll_back, service.workspace, service.tracking_uri, by=principal.subject, share=service.in_use.held
+            roll_back,
+            service.workspace,
+            service.tracking_uri,
+            service.clock,
+            by=principal.subject,
+            intend=_intent(service, principal, request_id_of(request)),
+            share=service.in_use.held,
         )
     except (BadInput, BadConfiguration) as error:
         raise BadRequest(str(error)) from None
-    return await _told(service, made, principal, request_id_of(request))
+    return json_response(deployment_shown(made))
 
 
-async def _told(service: Service, made: Deployment, principal: Principal, request_id: str) -> Response:
-    """Put the change on record and answer."""
-    answer = {"number": made.number, "model": made.model, "states": made.states, "policy": made.policy,
-              "at": made.at, "by": made.by}  # fmt: skip
-    content = {"deployment": answer, "caller": caller_of(principal), "request_id": request_id}
-    await service.records.append([Entry(DEPLOYMENT, new_entry_id(), None, orjson.dumps(content))])
-    return json_response(answer)
+def _intent(service: Service, principal: Principal, request_id: str) -> Intent:
+    """What puts a change on record before it has any effect; called by a thread that may wait."""
+
+    def intend(deployment: Deployment) -> None:
+        service.records.append_now([deployment_entry(deployment, caller_of(principal), request_id=request_id)])
+
+    return intend

@@ -12,7 +12,6 @@ from features.errors import NotFound
 from ...access import Principal, Role
 from ...answer import Question
 from ...book import BookRanking, customers_of
-from ...decisions import FreshEvents
 from ...desk.decision_entry import Asked
 from ...language import Language
 from ..answers import json_response
@@ -55,12 +54,8 @@ async def book(
     most = limit_of(service, limit)
     recommender.check(Question("", most, channel))
     states = recommender.states
-    events = await service.desk.fresh_events(states.ids_of(positions), recommender)
-    happened = [event for own in events.values() for event in own]
-    ranking = BookRanking(
-        recommender, positions, FreshEvents.of(states, happened), recommender.day(), channel=channel, limit=most,
-        own_days={states.position_of(customer_id): recommender.day(own) for customer_id, own in events.items()},
-    )  # fmt: skip
+    fresh = await service.desk.happened_to(states.ids_of(positions), recommender)
+    ranking = BookRanking(recommender, positions, fresh, channel=channel, limit=most)
     for _ in ranking.steps():
         await asyncio.sleep(0)
     listed = ranking.conversations

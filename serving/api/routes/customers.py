@@ -12,7 +12,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from features.errors import NotFound
 
 from ...answer import Question
-from ...decisions import FreshEvents
 from ...desk.customers import NotTheirs, check_sees
 from ...desk.decision_entry import Asked
 from ...desk.feedback import referrals_in
@@ -62,9 +61,8 @@ async def overview(
     service = service_of(request)
     _, recommender = service.in_use.get()
     check_sees(principal, recommender.states, customer_id)
-    events = (await service.desk.fresh_events([customer_id], recommender)).get(customer_id, [])
-    fresh = FreshEvents.of(recommender.states, events)
-    found = overview_of(recommender, customer_id, fresh, recommender.day(events))
+    fresh = await service.desk.happened_to([customer_id], recommender)
+    found = overview_of(recommender, customer_id, fresh)
     feedback = await asyncio.to_thread(service.records.newest, _FEEDBACK_READ, customer_id=customer_id, kind=FEEDBACK)
     return json_response(found.to_dict(language) | {"referrals": referrals_in(feedback)})
 
@@ -88,9 +86,9 @@ async def why_not(
     service = service_of(request)
     _, recommender = service.in_use.get()
     check_sees(principal, recommender.states, customer_id)
-    events = (await service.desk.fresh_events([customer_id], recommender)).get(customer_id, [])
-    found = recommender.with_events(events).why_not(
-        customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or ()
+    fresh = await service.desk.happened_to([customer_id], recommender)
+    found = recommender.why_not(
+        customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or (), fresh=fresh
     )
     answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **vars(found)}
     return json_response(answer | {"versions": recommender.versions.to_dict()})

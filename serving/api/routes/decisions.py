@@ -50,7 +50,7 @@ async def replay_decision(request: Request, decision_id: DecisionId, principal: 
     """The same bytes as were answered then; 410 where an input is gone, naming it, 409 where the answer differs."""
     service = service_of(request)
     entry = await _seen(service, principal, decision_id)
-    found = await replay(service.records, service.workspace, service.tracking_uri, entry)
+    found = await replay(service.records, service.workspace, service.tracking_uri, service.clock, entry)
     if found.gone:
         raise Gone(f"decision {decision_id} cannot be replayed: {'; '.join(found.gone)}")
     if found.difference:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 from fastapi import APIRouter, Request, Response
 
 from features.errors import BadInput
 
 from ...decisions import FreshEvent
+from ...deployment import event_entry
+from ...desk.caller import caller_of
 from ...desk.customers import check_sees
-from ...desk.events import event_entry
-from ...recommender import Recommender
+from ...desk.events import check_event, counting, day_of
 from ..answers import json_response
 from ..callers import TellingEvents
 from ..idempotency import IdempotencyKey, entry_id_of, written_once
@@ -21,8 +20,6 @@ from ..schemas.events import EventAnswer, EventRequest
 from ..service import service_of
 
 router = APIRouter(prefix="/v1", tags=["events"])
-
-_CLOCK_TOLERANCE = timedelta(days=1)  # another machine's clock, another time zone
 
 
 @router.post(
@@ -42,36 +39,27 @@ async def events(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A product opened or closed, a consent, a complaint, a large movement of money: it counts from the next decision
-    on, in every worker, until the states know it themselves."""
+    on, in every worker and every command, until the states know it themselves. What cannot have happened to the
+    customer is refused; where it counts for nothing, the answer says so."""
     service = service_of(request)
     _, recommender = service.in_use.get()
     check_sees(principal, recommender.states, said.customer_id)
-    day = checked_day(said.day, recommender)
+    entry_id = entry_id_of("event", principal, idempotency_key)
+    known = await service.desk.heard_of(said.customer_id, recommender, but=entry_id)
     try:
-        event = FreshEvent(**said.model_dump() | {"day": day})
+        event = FreshEvent(**said.model_dump() | {"day": day_of(said.day, recommender)})
+        check_event(event, known, recommender)
     except BadInput as error:
         raise BadRequest(str(error)) from None
-    if event.product_id is not None:
-        recommender.states.catalogue.position_of(event.product_id)
-    entry = event_entry(
-        event, entry_id=entry_id_of("event", principal, idempotency_key), principal=principal,
-        request_id=request_id_of(request),
-    )  # fmt: skip
-    repeated = await written_once(service.records, [entry], "event")
-    answer = {"event_id": entry.entry_id, "customer_id": event.customer_id, "day": day, "repeated": repeated}
-    return json_response(answer, 200 if repeated else 201)
-
-
-def checked_day(day: date | None, recommender: Recommender) -> date:
-    """The day on which something happened, by default that of decisions made now.
-
-    Raises
-    ------
-    BadRequest : when it is yet to come: decisions would be made as if it were that day already
-    """
-    now = recommender.day()
-    if day is None:
-        return now
-    if day > max(now, date.today()) + _CLOCK_TOLERANCE:
-        raise BadRequest(f"day: {day} has not come yet")
-    return day
+    told = {
+        "said": said.model_dump(mode="json", exclude_unset=True), "caller": caller_of(principal),
+        "request_id": request_id_of(request),
+    }  # fmt: skip
+    entry = event_entry(event, entry_id=entry_id, told=told)
+    before = await written_once(service.records, [entry], "event")
+    counts = counting(entry, event, known, recommender)
+    answer = {
+        "event_id": entry.entry_id, "customer_id": event.customer_id, "day": before["day"] if before else event.day,
+        "repeated": before is not None, **counts.to_dict(),
+    }  # fmt: skip
+    return json_response(answer, 200 if before else 201)

@@ -11,6 +11,7 @@ from features.errors import BadInput, NotFound
 
 from ...access import Principal
 from ...desk.customers import check_sees
+from ...desk.events import Counting, check_room, counting, day_of
 from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude
 from ...recommender import Recommender
 from ...records import StoredEntry
@@ -22,7 +23,6 @@ from ..logs import request_id_of
 from ..problems import BadRequest, declared
 from ..schemas.feedback import FeedbackAnswer, FeedbackRequest
 from ..service import Service, service_of
-from .events import checked_day
 
 router = APIRouter(prefix="/v1", tags=["feedback"])
 
@@ -51,25 +51,29 @@ async def feedback(
     if decision is None or decision.kind != DECISION or decision.payload is None or decision.customer_id is None:
         raise unknown_decision(said.decision_id)
     try:
-        given = Feedback(**said.model_dump() | {"day": checked_day(said.day, recommender)})
+        given = Feedback(**said.model_dump() | {"day": day_of(said.day, recommender)})
         referral = await _referral(service, given)
         if referral is not None and referral["customer_id"] != decision.customer_id:
             raise NotFound(f"there is no referral {given.referral_id!r}")
         if referral is None or not may_conclude(principal, referral):
             check_decision_seen(principal, recommender, decision)
         entry_id = entry_id_of("feedback", principal, idempotency_key)
-        entries = feedback_entries(
-            given, orjson.loads(decision.payload), entry_id=entry_id, principal=principal,
+        entries, event = feedback_entries(
+            given, orjson.loads(decision.payload), entry_id=entry_id,
+            said=said.model_dump(mode="json", exclude_unset=True), principal=principal,
             request_id=request_id_of(request),
         )  # fmt: skip
+        known = await service.desk.heard_of(decision.customer_id, recommender)
+        check_room(decision.customer_id, known)
     except BadInput as error:
         raise BadRequest(str(error)) from None
-    repeated = await written_once(service.records, entries, "feedback")
+    before = await written_once(service.records, entries, "feedback")
+    counts = Counting(None) if event is None else counting(entries[1], event, known, recommender)
     answer = {
-        "feedback_id": entry_id, "customer_id": decision.customer_id, "repeated": repeated,
-        "deciding": len(entries) > 1,
+        "feedback_id": entry_id, "customer_id": decision.customer_id, "repeated": before is not None,
+        "deciding": counts.since is not None, **counts.to_dict(),
     }  # fmt: skip
-    return json_response(answer, 200 if repeated else 201)
+    return json_response(answer, 200 if before else 201)
 
 
 def unknown_decision(decision_id: str) -> NotFound:

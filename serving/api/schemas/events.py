@@ -12,7 +12,9 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     customer_id: CustomerId = Field(examples=["R0000042"])
-    day: date | None = Field(default=None, description="On which it happened; by default the day of decisions now")
+    day: date | None = Field(
+        default=None, description="On which it happened; by default, and at the latest, the day of decisions"
+    )
 
 
 class ProductEvent(_Event):
@@ -27,7 +29,7 @@ class ConsentEvent(_Event):
 
     kind: Literal["consent"]
     purpose: Literal["marketing", "personalisation"]
-    granted: bool
+    granted: bool = Field(strict=True)
     channel: Channel | None = Field(default=None, description="Where it speaks of one channel only", examples=["sms"])
 
 
@@ -41,7 +43,7 @@ class BalanceEvent(_Event):
     """A large amount has come in or, below 0, gone."""
 
     kind: Literal["balance_jump"]
-    amount: float = Field(ge=-1e13, le=1e13, examples=[250000.0])
+    amount: float = Field(ge=-1e13, le=1e13, strict=True, allow_inf_nan=False, examples=[250000.0])
 
 
 EventRequest = Annotated[ProductEvent | ConsentEvent | ComplaintEvent | BalanceEvent, Field(discriminator="kind")]
@@ -54,3 +56,8 @@ class EventAnswer(BaseModel):
     customer_id: str = Field(examples=["R0000042"])
     day: date
     repeated: bool = Field(description="It was on record already, under the same key: nothing was added")
+    counts_from: date | None = Field(
+        description="The day of the first decision that hears of it, which is the next one; null: none does"
+    )
+    because: str | None = Field(description="Why no decision hears of it, or what else holds; null: nothing to say")
+    because_zh: str | None = Field(description="The same in Chinese")

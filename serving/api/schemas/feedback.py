@@ -26,7 +26,9 @@ class FeedbackRequest(BaseModel):
     decision_id: EntryId = Field(description="As recommendations give it")
     product_id: ProductId = Field(description="One of the products that the decision suggested")
     outcome: Outcome = Field(description="shown to the customer, accepted, declined, later, or referred to a colleague")
-    day: date | None = Field(default=None, description="On which it happened; by default the day of decisions now")
+    day: date | None = Field(
+        default=None, description="On which it happened; by default, and at the latest, the day of decisions"
+    )
     reason: Remark | None = Field(default=None, description="Why it was declined, in the customer's words")
     until: date | None = Field(default=None, description="With later: when the customer wants to hear of it again")
     referred_to: RmId | None = Field(default=None, description="With referred: the colleague who takes over")
@@ -42,3 +44,8 @@ class FeedbackAnswer(BaseModel):
     customer_id: str = Field(examples=["R0000042"])
     repeated: bool = Field(description="It was on record already, under the same key: nothing was added")
     deciding: bool = Field(description="Whether the contact policy looks at it from the next decision on")
+    counts_from: date | None = Field(
+        description="The day of the first decision that hears of it, which is the next one; null: none does"
+    )
+    because: str | None = Field(description="Why no decision hears of it, or what else holds; null: nothing to say")
+    because_zh: str | None = Field(description="The same in Chinese")

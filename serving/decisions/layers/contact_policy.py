@@ -140,8 +140,9 @@ class ComplaintLog(NamedTuple):
 def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  # type: ignore[no-untyped-def]
     """Put what is known of the customer's contacts by `day` into `seen`; how many there are.
 
-    Columns of `seen`, int64, shape (n, 6): day of the contact, day of the outcome, product, whether through the
-    channel in question, outcome (-1: none known yet), day until which a customer asked to wait.
+    Columns of `seen`, int64, shape (n, 7): day of the contact, day of the outcome, product, whether through the
+    channel in question, outcome (-1: none known yet), day until which a customer asked to wait, conversation (-1: one
+    of its own).
     """
     n = 0
     for event in range(log.indptr[position], log.indptr[position + 1]):
@@ -151,12 +152,14 @@ def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  
         seen[n, 0], seen[n, 1] = log.happened_on[event], log.outcome_known_on[event]
         seen[n, 2], seen[n, 3] = log.products[event], log.channels[log.channel_codes[event]] == _THIS_CHANNEL
         seen[n, 4], seen[n, 5] = log.outcomes[log.outcome_codes[event]] if answered else -1, NO_DAY
+        seen[n, 6] = -1
         n += 1
     for event in range(fresh_rows[row, 0], fresh_rows[row, 1]):
         if fresh.kinds[event] == OUTCOME and fresh.days[event] <= day:
             seen[n, 0] = seen[n, 1] = fresh.days[event]
             seen[n, 2], seen[n, 3] = fresh.products[event], fresh_channels[fresh.channels[event]] == _THIS_CHANNEL
             seen[n, 4], seen[n, 5] = fresh.outcomes[event], fresh.until[event]
+            seen[n, 6] = fresh.conversations[event]
             n += 1
     return n
 
@@ -172,6 +175,12 @@ def _together(seen, one, other, scope, families):  # type: ignore[no-untyped-def
     if scope == _FAMILY:
         return mine >= 0 and its >= 0 and families[mine] == families[its]
     return True
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _within(seen, last, other, when, days, scope, families):  # type: ignore[no-untyped-def]
+    """Whether contact `other` lies within `days` before `last`, and counts together with it."""
+    return 0 <= seen[last, when] - seen[other, when] < days and _together(seen, last, other, scope, families)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -197,8 +206,15 @@ def _silence(seen, first, n, rule, day, tables, row, silenced):  # type: ignore[
         for other in range(n):
             if outcome != _CONTACTED and seen[other, 4] != outcome:
                 continue
-            before = seen[last, when] - seen[other, when]
-            if 0 <= before < tables.within[rule] and _together(seen, last, other, scope, tables.families):
+            if not _within(seen, last, other, when, tables.within[rule], scope, tables.families):
+                continue
+            counted = False  # as a contact: outcomes of one conversation are one
+            for earlier in range(other if outcome == _CONTACTED and seen[other, 6] >= 0 else 0):
+                counted = counted or (
+                    seen[earlier, 6] == seen[other, 6]
+                    and _within(seen, last, earlier, when, tables.within[rule], scope, tables.families)
+                )
+            if not counted:
                 count += 1
         if count < tables.times[rule]:
             continue
@@ -266,7 +282,7 @@ def rows(  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         kept = log.indptr[positions[row] + 1] - log.indptr[positions[row]]
         most = max(most, kept + fresh_rows[row, 1] - fresh_rows[row, 0])
-    seen = np.empty((most, 6), dtype=np.int64)
+    seen = np.empty((most, 7), dtype=np.int64)
     longest = np.int64(0)
     for days in tables.silent:
         longest = max(longest, np.int64(days))

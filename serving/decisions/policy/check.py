@@ -75,29 +75,32 @@ _NEEDS = {
 """What each trigger looks at; it cannot come when all of that is lacking."""
 
 
-def check_policy(loaded: LoadedPolicy, states: CustomerStates) -> tuple[Problem, ...]:
+def check_policy(loaded: LoadedPolicy, states: CustomerStates, today: date) -> tuple[Problem, ...]:
     """Refuse a policy that does not fit what `states` know; what is returned are warnings.
+
+    Parameters
+    ----------
+    today : the day by which levers are over, where the policy decides by today's date
 
     Raises
     ------
     BadPolicy : naming every problem with file, line, key and rule, one a line
     """
-    problems = problems_with(loaded, Bank.of(states))
+    problems = problems_with(loaded, Bank.of(states), today)
     failing = [problem for problem in problems if problem.fails]
     if failing:
         raise BadPolicy(failing)
     return problems
 
 
-def problems_with(loaded: LoadedPolicy, bank: Bank, today: date | None = None) -> tuple[Problem, ...]:
+def problems_with(loaded: LoadedPolicy, bank: Bank, today: date) -> tuple[Problem, ...]:
     """What is wrong with a policy at a bank, and, not failing, what somebody should know; in the order of the file.
 
     Parameters
     ----------
-    today : the day by which levers are over, where the policy decides by today's date; default: today
+    today : as of `check_policy`
     """
-    by_today = loaded.policy.decision_day == "today"
-    day = (today or date.today()) if by_today else bank.day
+    day = today if loaded.policy.decision_day == "today" else bank.day
     found = [
         *_unknown_products(loaded, bank.catalogue),
         *_unknown_attributes(loaded, bank.attributes),

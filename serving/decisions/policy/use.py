@@ -1,8 +1,9 @@
-"""Putting a policy into use in a workspace, in one step and only when it is sound there."""
+"""Making a policy the workspace's own, in one step and only when it is sound there."""
 
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 from features.errors import BadConfiguration
@@ -13,10 +14,15 @@ from .loading import POLICY_FILE, LoadedPolicy, load_policy
 from .problems import Problem
 
 
-def use_policy(path: Path, workspace: Path) -> tuple[LoadedPolicy, tuple[Problem, ...]]:
+def use_policy(path: Path, workspace: Path, today: date) -> tuple[LoadedPolicy, tuple[Problem, ...]]:
     """Copy the policy in `path`, with its suitability pack, into `workspace` and return it with its warnings.
 
-    Readers see the policy before or this one, never part of one; whatever is refused leaves the one before as it was.
+    It is the workspace's own from then on, which goes into use as a deployment does. Readers see the policy before or
+    this one, never part of one; whatever is refused leaves the one before as it was.
+
+    Parameters
+    ----------
+    today : as of `check_policy`
 
     Raises
     ------
@@ -24,7 +30,7 @@ def use_policy(path: Path, workspace: Path) -> tuple[LoadedPolicy, tuple[Problem
     BadConfiguration : when its pack cannot come along
     """
     loaded = load_policy(path)
-    warnings = check_policy(loaded, current_states(workspace))
+    warnings = check_policy(loaded, current_states(workspace), today)
     pack = _bring_pack(loaded, workspace)
     aside = workspace / f".{POLICY_FILE}.{os.getpid()}"
     try:

@@ -18,7 +18,6 @@ from training.models import MODELS, Popularity, Propensity
 
 from ..compiled import CompiledPolicy, Context
 from ..decide import Decisions
-from ..fresh import FreshEvents
 from ..policy.sections import TRIGGERS
 from .grounds import FURTHER, RULE, TRIGGER, Grounds
 from .topics import PATTERN, SIMILAR, Topics
@@ -57,13 +56,13 @@ class Sources:
         policy: CompiledPolicy,
         rows: NDArray[np.int64] | None,
         products: NDArray[np.int32],
-        context: Context | None,
+        context: Context,
     ) -> None:
         """`rows` : of the block; none: all."""
         self.block, self.decisions, self.policy = block, decisions, policy
         self.rows: list[int] = list(range(block.n_customers)) if rows is None else rows.tolist()
         self.offered: list[list[int]] = products.tolist()
-        self.day: date = context.day if context is not None else policy.decision_day(FreshEvents.none())
+        self.day: date = context.day
         self.topics = Topics.of(block.states)
         attributes = policy.policy.attributes
         self.grounds = Grounds.of(self.topics, frozenset((*attributes.not_spoken, *attributes.not_used)))

@@ -55,7 +55,7 @@ def reasons_for_block(
     policy: CompiledPolicy,
     *,
     most: int = 3,
-    context: Context | None = None,
+    context: Context,
 ) -> list[list[tuple[SpokenReason, ...]]]:
     """Reasons for what each customer of `block` is offered, to the last bit as `reasons_for` gives them one by one.
 
@@ -74,7 +74,7 @@ def reasons_for(
     row: int,
     *,
     most: int = 3,
-    context: Context | None = None,
+    context: Context,
 ) -> list[tuple[SpokenReason, ...]]:
     """Reasons for what the customer at `row` is offered: of each product, in the order of rank, `most` at most.
 
@@ -84,7 +84,7 @@ def reasons_for(
     Parameters
     ----------
     block, decisions, policy : what was decided, from what, and by which rules
-    context : of the decision; without it nothing was asked for, and the day is that on which one is made now
+    context : of the decision
     """
     return _reasons(bundle, block, decisions, policy, np.array([row], dtype=np.int64), most, context)[0]
 
@@ -96,7 +96,7 @@ def _reasons(
     policy: CompiledPolicy,
     rows: NDArray[np.int64] | None,
     most: int,
-    context: Context | None,
+    context: Context,
 ) -> list[list[tuple[SpokenReason, ...]]]:
     """Of the customers at `rows`, none: of all; of who is not to be personalised nothing is explained."""
     products, personalised = decisions.products, decisions.personalised
@@ -106,7 +106,7 @@ def _reasons(
     personal: list[bool] = personalised.tolist()
     everybody = all(personal)
     widest = max([len(mine) for mine, explains in zip(offers, personal, strict=True) if explains], default=0)
-    asked = set(np.flatnonzero(policy.asked(context)).tolist()) if context is not None and context.asked else set()
+    asked = set(np.flatnonzero(policy.asked(context)).tolist()) if context.asked else set()
     usual = 0.0 if everybody else float(policy.popularity.mean())
     explained = products if everybody else np.where(personalised[:, None], products, -1)
     if widest < explained.shape[1]:

@@ -39,8 +39,8 @@ _QUARTERS = (("first", "一"), ("second", "二"), ("third", "三"), ("fourth", "
 @lru_cache(_KEPT)
 def amount(value: float) -> Said:
     """An amount of money, finite: whole units, from ten million on (in Chinese from 1万) to one decimal."""
-    sign = "-" if value <= -0.5 else ""
     whole = abs(round(value))
+    sign = "-" if value < 0 and whole else ""
     if whole < 10**7:
         text = f"{whole:,}"
     elif whole < 10**10:

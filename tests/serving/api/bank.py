@@ -11,6 +11,7 @@ from serving.api import create_app
 from serving.api.metrics import Metrics
 from serving.book import customers_of
 from serving.config import ServingConfig
+from tests.serving.later import CLOCK
 
 PROBLEM = "application/problem+json"
 
@@ -20,7 +21,7 @@ class Bank:
 
     def __init__(self, workspace, **settings):
         self.workspace = workspace
-        self.app = create_app(workspace, ServingConfig(**settings), Metrics())
+        self.app = create_app(workspace, ServingConfig(**settings), CLOCK, Metrics())
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
 
@@ -41,7 +42,7 @@ class Bank:
 
     @property
     def recommender(self):
-        return self.service.in_use.get()[1]
+        return self.service.in_use.get().recommender
 
     def token(self, role=Role.ADMINISTRATOR, **claims):
         return issue_demo_token(self.workspace, Role(role), **claims)

@@ -1,5 +1,3 @@
-from datetime import timedelta
-
 import pytest
 
 from tests.serving.api.bank import assert_problem
@@ -60,19 +58,6 @@ def test_who_complained_today_leaves_the_book(bank, rms, rm):
     assert [each["customer_id"] for each in after["conversations"]] == [
         each["customer_id"] for each in before["conversations"] if each is not first
     ]
-
-
-def test_what_happens_after_the_states_end_counts_on_its_day(bank, rms, rm):
-    """Broken before: the whole book was ranked on the states' last day, so a refusal of a later day was not heard."""
-    before = bank.get(ROUTE, rm, params={"size": 100}).json()
-    last = before["conversations"][-1]["customer_id"]
-    later = (bank.recommender.day() + timedelta(days=3)).isoformat()
-    told = {"customer_id": last, "kind": "consent", "purpose": "marketing", "granted": False, "day": later}
-    assert bank.post("/v1/events", rm, json=told).status_code == 201
-    for each in bank.get(ROUTE, rm, params={"size": 100}).json()["conversations"]:
-        shown = each["recommendations"]
-        assert shown["recommendations"] or shown["service_actions"]
-        assert shown["day"] == (later if each["customer_id"] == last else bank.recommender.day().isoformat())
 
 
 def test_a_team_lead_has_the_branch(bank, lead, mine):

@@ -1,10 +1,14 @@
 """What happened counts from the next decision on."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import orjson
 import pytest
 
+from serving.decisions import FreshEvent
+from serving.deployment import event_entry
+from serving.desk import events
 from tests.serving.api.bank import assert_problem
 
 ROUTE = "/v1/events"
@@ -112,23 +116,125 @@ def test_what_is_no_event_is_refused_by_name(bank, mine, told, said):
     assert_problem(bank.post(ROUTE, json={"customer_id": mine} | told), 422, said)
 
 
-def test_nothing_has_happened_tomorrow(bank, mine):
-    tomorrow = max(bank.recommender.day(), date.today()) + timedelta(days=2)
-    told = {"customer_id": mine, "kind": "complaint_opened", "day": tomorrow.isoformat()}
-    assert_problem(bank.post(ROUTE, json=told), 422, "has not come yet")
+@pytest.mark.parametrize("days", [1, 2, 150, 100_000])
+def test_nothing_has_happened_after_the_day_of_decisions(bank, customer, days):
+    """Broken before: an event of tomorrow, or of today where decisions are made for the day of the data, moved the day
+    of that customer's decisions to its own, and refusals lapsed."""
+    day = bank.recommender.day()
+    told = {"customer_id": customer, "kind": "complaint_opened", "day": (day + timedelta(days)).isoformat()}
+    assert_problem(bank.post(ROUTE, json=told), 422, "has not come", f"decisions are made for {day}")
+    assert bank.get(f"/v1/customers/{customer}/recommendations").json()["day"] == day.isoformat()
+
+
+def test_an_event_on_record_of_a_later_day_counts_as_of_the_day_of_decisions(bank, customer):
+    """As an older version took it, or one under a policy that decided for today: it has happened."""
+    day = bank.recommender.day()
+    refusal = FreshEvent(customer, "consent", day + timedelta(150), purpose="marketing", granted=False)
+    bank.run(bank.service.records.append([event_entry(refusal, entry_id=f"later-{customer}", told={})]))
+    answer = bank.get(f"/v1/customers/{customer}/recommendations").json()
+    assert (answer["day"], answer["recommendations"]) == (day.isoformat(), [])
+    assert bank.post(f"/v1/decisions/{answer['decision_id']}:replay").json() == answer
+
+
+def held(bank, customer_id):
+    return [each["product_id"] for each in bank.get(f"/v1/customers/{customer_id}").json()["holdings"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"kind": "consent", "purpose": "marketing", "granted": False, "channel": "SMS"}, "perhaps 'sms' was meant"),
+        ({"kind": "consent", "purpose": "marketing", "granted": False, "channel": "pigeon"}, "it has: rm, phone"),
+        ({"kind": "opened", "product_id": "corporate_deposit"}, "is sold to corporate customers, and"),
+        ({"kind": "complaint_resolved"}, "has no open complaint"),
+        ({"kind": "balance_jump", "amount": 0}, "and not 0"),
+        ({"kind": "balance_jump", "amount": True}, "amount"),
+        ({"kind": "balance_jump", "amount": -99_999_999}, "cannot have gone"),
+        ({"kind": "consent", "purpose": "marketing", "granted": "no"}, "granted"),
+    ],
+)
+def test_what_cannot_have_happened_is_refused_by_name(bank, customer, told, said):
+    """Broken before: all of it was answered 201, and had no effect or one that made no sense."""
+    if told.get("product_id") == "corporate_deposit":
+        catalogue = bank.recommender.states.catalogue
+        told = told | {"product_id": next(p.product_id for p in catalogue.products if p.customer_kind == "corporate")}
+    assert_problem(bank.post(ROUTE, json={"customer_id": customer} | told), 422, said)
+    assert not bank.run(bank.service.records.events_of([customer]))
+
+
+def test_what_is_not_held_cannot_be_closed(bank, customer):
+    product = next(each for each in suggested(bank, customer) if each not in held(bank, customer))
+    told = {"customer_id": customer, "kind": "closed", "product_id": product}
+    assert_problem(bank.post(ROUTE, json=told), 422, f"does not hold '{product}'")
+
+
+def test_what_was_opened_cannot_have_been_closed_before(bank, customer):
+    product, day = suggested(bank, customer)[0], bank.recommender.day()
+    told = {"customer_id": customer, "kind": "opened", "product_id": product, "day": day.isoformat()}
+    assert bank.post(ROUTE, json=told).status_code == 201
+    before = told | {"kind": "closed", "day": (day - timedelta(3)).isoformat()}
+    assert_problem(bank.post(ROUTE, json=before), 422, f"the product was opened on {day}")
+
+
+def test_a_consent_that_counts_for_nothing_is_said_to(bank, customer):
+    """Of two answers of one day the refusal counts."""
+    told = {"customer_id": customer, "kind": "consent", "purpose": "marketing"}
+    refused = bank.post(ROUTE, json=told | {"granted": False}).json()
+    assert refused["counts_from"] == bank.recommender.day().isoformat()
+    granted = bank.post(ROUTE, json=told | {"granted": True}).json()
+    assert granted["counts_from"] is None
+    assert granted["because"].startswith(f"a refusal of {bank.recommender.day()} stands")
+    assert "拒绝" in granted["because_zh"]
+    assert suggested(bank, customer) == []
+
+
+def test_asked_again_after_midnight_without_a_day_it_is_the_same(bank, customer, monkeypatch):
+    """Broken before: the default day was part of what was compared, and the retry a 409."""
+    key = {"Idempotency-Key": f"midnight-{customer}"}
+    told = {"customer_id": customer, "kind": "balance_jump", "amount": 7.0}
+    first = bank.post(ROUTE, json=told, headers=key)
+    tomorrow = bank.recommender.day() + timedelta(1)
+    monkeypatch.setattr(type(bank.recommender), "day", lambda _: tomorrow)
+    again = bank.post(ROUTE, json=told, headers=key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["day"] == first.json()["day"] != tomorrow.isoformat()
+    # a day that is said is compared
+    assert_problem(bank.post(ROUTE, json=told | {"day": tomorrow.isoformat()}, headers=key), 409, "idempotency key")
+
+
+def test_a_customer_has_room_for_so_many_events(bank, customer, monkeypatch):
+    monkeypatch.setattr(events, "MOST_EVENTS", 3)
+    told = {"customer_id": customer, "kind": "balance_jump", "amount": 1.0}
+    assert [bank.post(ROUTE, json=told).status_code for _ in range(4)] == [201, 201, 201, 422]
+    # answers that newer ones take the place of take no room
+    consent = {"customer_id": customer, "kind": "consent", "purpose": "marketing", "granted": False}
+    assert_problem(bank.post(ROUTE, json=consent), 422, "has 3 events that decisions hear of already")
 
 
 def test_unknown_products_are_not_found(bank, mine):
     assert_problem(bank.post(ROUTE, json={"customer_id": mine, "kind": "opened", "product_id": "toy"}), 404, "toy")
 
 
+@pytest.mark.parametrize("days", [0, 1, 40])
+def test_what_is_booked_late_counts(bank, customer, days):
+    """Broken before: an event of a day that the states know was taken, and had no effect."""
+    before = suggested(bank, customer)
+    day = (date.fromisoformat(bank.recommender.states.manifest.known_to) - timedelta(days)).isoformat()
+    told = {"customer_id": customer, "kind": "opened", "product_id": before[0], "day": day}
+    answer = bank.post(ROUTE, json=told)
+    assert answer.status_code == 201
+    assert answer.json()["counts_from"] == bank.recommender.day().isoformat()
+    assert before[0] not in suggested(bank, customer)
+
+
 def test_what_the_tables_told_the_states_is_not_counted_twice(bank, customer):
-    """An event from before the newest fact of the tables is in the states, if it is true."""
+    """An event of before the newest fact of the tables that was on record by then is in the states, if it is true."""
     known_to = date.fromisoformat(bank.recommender.states.manifest.known_to)
     before = suggested(bank, customer)
-    day = (known_to - timedelta(days=1)).isoformat()
-    told = {"customer_id": customer, "kind": "opened", "product_id": before[0], "day": day}
-    assert bank.post(ROUTE, json=told).status_code == 201
+    event = FreshEvent(customer, "opened", known_to - timedelta(1), product_id=before[0])
+    entry = event_entry(event, entry_id=f"early-{customer}", told={})
+    at = f"{known_to - timedelta(1)}T09:00:00.000000Z"
+    bank.run(bank.service.records.append([replace(entry, at=at)]))
     assert suggested(bank, customer) == before
 
 

@@ -76,6 +76,29 @@ def test_the_same_key_counts_once(bank, decision, rm):
     assert_problem(bank.post(ROUTE, rm, json=said | {"outcome": "accepted"}, headers=key), 409, "idempotency key")
 
 
+def test_one_conversation_is_one_contact(bank, rm, decision):
+    """Broken before: a product declined and another accepted in the same conversation, or a double click, counted as
+    several contacts, and the limit on contacts silenced everything."""
+    rules = [rule for rule in bank.recommender.policy.policy.contact_policy.rules if rule.after.outcome == "contacted"]
+    limit = min(rule.after.times for rule in rules if rule.scope == "all")
+    products = [each["product_id"] for each in decision["recommendations"]]
+    assert len(products) >= limit > 1
+    for product in products[:limit]:
+        for _ in range(2):
+            said = told(decision, "accepted") | {"product_id": product}
+            assert bank.post(ROUTE, rm, json=said).json()["counts_from"] == bank.recommender.day().isoformat()
+    answer = bank.get(f"/v1/customers/{decision['customer_id']}/products/fund_equity/why-not").json()
+    assert "CONTACT_LIMIT_REACHED" not in answer["reasons"]
+
+
+def test_the_last_word_about_a_product_counts(bank, rm, decision):
+    assert bank.post(ROUTE, rm, json=told(decision, "declined")).status_code == 201
+    assert bank.post(ROUTE, rm, json=told(decision, "accepted")).status_code == 201
+    product = told(decision, "accepted")["product_id"]
+    why = bank.get(f"/v1/customers/{decision['customer_id']}/products/{product}/why-not").json()
+    assert "RECENTLY_DECLINED" not in why["reasons"]
+
+
 class TestReferral:
     def test_who_referred_what_to_whom_and_what_came_of_it(self, bank, decision, rms, rm, other_rm):
         said = told(decision, "referred", referred_to=rms[1])
@@ -120,7 +143,7 @@ class TestReferral:
         ({"outcome": "shown", "referral_id": "x"}, "referral"),
         ({"outcome": "delighted"}, "outcome"),
         ({"product_id": "toy"}, "did not suggest 'toy'"),
-        ({"day": "2199-01-01"}, "has not come yet"),
+        ({"day": "2199-01-01"}, "has not come"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(bank, decision, rm, further, said):

@@ -347,6 +347,7 @@ class RandomEvents(Chance):
                 channel=self.one_of("rm", *CHANNELS, UNDEFINED_CHANNEL),
                 outcome=outcome,
                 until=until if outcome == "later" and self.happens(0.5) else None,
+                conversation=self.one_of(None, f"{event.day}"),  # of one day, so that they are one contact
             )
         if kind == "consent":
             return replace(

@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import BadInput, NotFound
 from serving.decisions import FreshEvent, FreshEvents, Reason
+from tests.serving.later import After
 
 LIMIT = 50
 TODAY = date(2026, 7, 3)
@@ -37,7 +38,7 @@ def reason(recommender, customer_id, product_id, **how):
 class TestTheNextDecisionKnows:
     def test_a_product_just_opened(self, recommender, customer):
         product = offered(recommender, customer)[0]
-        after = recommender.with_events([event(customer, "opened", product_id=product)])
+        after = After(recommender, [event(customer, "opened", product_id=product)])
         assert product not in offered(after, customer)
         assert reason(after, customer, product) == "HELD"
         assert reason(recommender, customer, product) is None  # the recommender without the event is what it was
@@ -47,14 +48,14 @@ class TestTheNextDecisionKnows:
         position = np.array([states.position_of(customer)])
         held = np.flatnonzero(states.block(position, states.as_of_period).held[0])
         product = states.catalogue.product_ids[held[0]]
-        after = recommender.with_events([event(customer, "closed", product_id=product)])
+        after = After(recommender, [event(customer, "closed", product_id=product)])
         assert reason(recommender, customer, product) == "HELD"
         assert reason(after, customer, product) != "HELD"
 
     def test_what_models_see_follows(self, recommender, customer):
         """Opening one product changes the propensity of others: the features are computed anew."""
         first, second = offered(recommender, customer)[:2]
-        after = recommender.with_events([event(customer, "opened", product_id=first)])
+        after = After(recommender, [event(customer, "opened", product_id=first)])
         before = {s.product_id: s.propensity for s in recommender.recommend(customer, LIMIT).suggestions}
         now = {s.product_id: s.propensity for s in after.recommend(customer, LIMIT).suggestions}
         assert second not in now or now[second] != before[second]
@@ -62,7 +63,7 @@ class TestTheNextDecisionKnows:
     def test_a_refusal(self, recommender, customer):
         product = offered(recommender, customer)[0]
         said_no = event(customer, "outcome", product_id=product, channel="rm", outcome="declined")
-        after = recommender.with_events([said_no])
+        after = After(recommender, [said_no])
         assert product not in offered(after, customer)
         assert reason(after, customer, product) == "RECENTLY_DECLINED"
 
@@ -70,10 +71,9 @@ class TestTheNextDecisionKnows:
         product = offered(recommender, customer)[0]
         due = TODAY + timedelta(days=20)
         later = event(customer, "outcome", product_id=product, channel="rm", outcome="later", until=due)
-        waiting = recommender.with_events([later])
+        waiting = After(recommender, [later])
         assert reason(waiting, customer, product) in ("RECENTLY_CONTACTED", "CONTACT_LIMIT_REACHED")
-        # any newer event moves the decision's day to its own
-        come = recommender.with_events([later, event(customer, "balance_jump", amount=0.0, day=due)])
+        come = After(recommender, [later], day=due)
         before, now = (
             {s.product_id: s for s in found.recommend(customer, LIMIT).suggestions} for found in (recommender, come)
         )
@@ -84,25 +84,25 @@ class TestTheNextDecisionKnows:
 
     def test_marketing_refused(self, recommender, customer):
         product = offered(recommender, customer)[0]
-        after = recommender.with_events([event(customer, "consent", purpose="marketing", granted=False)])
+        after = After(recommender, [event(customer, "consent", purpose="marketing", granted=False)])
         assert offered(after, customer) == []
         assert reason(after, customer, product) == "MARKETING_REFUSED"
         again = [
             event(customer, "consent", purpose="marketing", granted=False),
             event(customer, "consent", purpose="marketing", granted=True, day=TODAY + timedelta(days=1)),
         ]
-        assert product in offered(recommender.with_events(again), customer)
+        assert product in offered(After(recommender, again), customer)
 
     def test_a_channel_refused(self, recommender, customer):
         product = offered(recommender, customer)[0]
         refusal = event(customer, "consent", purpose="marketing", channel="sms", granted=False)
-        after = recommender.with_events([refusal])
+        after = After(recommender, [refusal])
         assert offered(after, customer, channel="sms") == []
         assert reason(after, customer, product, channel="sms") == "CHANNEL_REFUSED"
         assert product in offered(after, customer, channel="rm")
 
     def test_personalisation_refused(self, recommender, customer):
-        after = recommender.with_events([event(customer, "consent", purpose="personalisation", granted=False)])
+        after = After(recommender, [event(customer, "consent", purpose="personalisation", granted=False)])
         found = after.recommend(customer, LIMIT)
         assert not found.personalised
         assert found.triggers == ()
@@ -115,15 +115,15 @@ class TestTheNextDecisionKnows:
     def test_a_complaint(self, recommender, customer):
         product = offered(recommender, customer)[0]
         opened = event(customer, "complaint_opened")
-        after = recommender.with_events([opened])
+        after = After(recommender, [opened])
         assert offered(after, customer) == []
         assert reason(after, customer, product) == "OPEN_COMPLAINT"
         assert "follow-up-complaint" in [a.action for a in after.recommend(customer, LIMIT).service_actions]
         resolved = [opened, event(customer, "complaint_resolved", day=TODAY + timedelta(days=1))]
-        assert product in offered(recommender.with_events(resolved), customer)
+        assert product in offered(After(recommender, resolved), customer)
 
     def test_a_balance_jump(self, recommender, customer):
-        after = recommender.with_events([event(customer, "balance_jump", amount=5e6)])
+        after = After(recommender, [event(customer, "balance_jump", amount=5e6)])
         assert "large_inflow" in after.recommend(customer, LIMIT).triggers
         before, now = (found.stream(limit=1) for found in (recommender, after))
         row = recommender.states.position_of(customer)
@@ -136,7 +136,7 @@ class TestPointInTime:
         product = offered(recommender, customer)[0]
         tomorrow = TODAY + timedelta(days=1)
         events = [event(customer, "opened", product_id=product, day=tomorrow)]
-        later = recommender.with_events(events)
+        later = After(recommender, events)
         position = np.array([later.states.position_of(customer)])
         block = later.states.block(position, later.states.as_of_period)
         place = later.states.catalogue.position_of(product)
@@ -148,7 +148,7 @@ class TestPointInTime:
             recommender.states.customer_id(p) for p in range(10) if recommender.states.customer_id(p) != customer
         )
         product = offered(recommender, customer)[0]
-        after = recommender.with_events(
+        after = After(recommender,
             [event(other, "opened", product_id=product, day=date(2026, 6, 30)),
              event(other, "consent", purpose="marketing", granted=False, day=date(2026, 6, 30))]
         )  # fmt: skip
@@ -163,7 +163,7 @@ class TestPointInTime:
             event(c, "outcome", product_id=ids[n % len(ids)], channel="rm", outcome="declined")
             for n, c in enumerate(some[::2])
         ]
-        after = recommender.with_events(events)
+        after = After(recommender, events)
         (decisions,) = after.stream(limit=5)
         for row, position in enumerate(decisions.positions[::5]):
             alone = after.recommend(states.customer_id(int(position)), 5)
@@ -174,9 +174,9 @@ class TestPointInTime:
 class TestBadEvents:
     def test_unknown_customers_and_products_are_not_found(self, recommender, customer):
         with pytest.raises(NotFound, match="nobody"):
-            recommender.with_events([event("nobody", "complaint_opened")])
+            FreshEvents.of(recommender.states, [event("nobody", "complaint_opened")])
         with pytest.raises(NotFound, match="no_product"):
-            recommender.with_events([event(customer, "opened", product_id="no_product")])
+            FreshEvents.of(recommender.states, [event(customer, "opened", product_id="no_product")])
 
     @pytest.mark.parametrize(
         ("kind", "rest", "message"),
@@ -196,7 +196,7 @@ class TestBadEvents:
 
     def test_no_events_at_all(self, recommender):
         fresh = FreshEvents.of(recommender.states)
-        assert fresh.newest_day is None
+        assert fresh.by(date(1999, 1, 1)) is fresh
         assert not fresh.rows_of(np.arange(5)).any()
         assert np.isnan(fresh.jumps(np.arange(5), TODAY)).all()
 

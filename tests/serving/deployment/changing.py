@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from serving import deployment
 from serving.decisions.policy.loading import POLICY_FILE, load_policy
-from serving.deployment import Deployment
+from serving.deployment import Deployment, Follower, changes
+from tests.serving.later import CLOCK
 from training.tracking import Tracking
 
 
@@ -39,3 +41,31 @@ def flip_a_byte(workspace: Path, number: str) -> Path:
 
 def made_of(deployment: Deployment) -> tuple[str, str, str]:
     return deployment.model, deployment.states, deployment.policy_digest
+
+
+def _nowhere(_: Deployment) -> None:
+    """Records of tests that look at deployments alone."""
+
+
+def deploy(workspace, **changed):
+    return deployment.deploy(workspace, None, CLOCK, **{"intend": _nowhere, **changed})
+
+
+def roll_back(workspace, **asked):
+    return deployment.roll_back(workspace, None, CLOCK, **{"intend": _nowhere, **asked})
+
+
+def take_up(workspace, intend=_nowhere):
+    return changes.take_up(workspace, None, CLOCK, intend)
+
+
+def open_deployment(workspace, made, share=None):
+    return deployment.open_deployment(workspace, made, None, CLOCK, share)
+
+
+def open_versions(workspace, versions):
+    return deployment.open_versions(workspace, None, CLOCK, versions)
+
+
+def follower(workspace):
+    return Follower(workspace, None, CLOCK, _nowhere)

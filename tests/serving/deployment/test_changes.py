@@ -19,18 +19,25 @@ from serving.deployment import (
     Parts,
     changes,
     current,
-    deploy,
     history,
     in_workspace,
     missing_inputs,
+    open_in_use,
+)
+from tests.serving.later import CLOCK
+from training.tracking import CHAMPION, Tracking
+
+from .changing import (
+    break_policy,
+    bring_pack,
+    deploy,
+    edit_policy,
+    flip_a_byte,
+    made_of,
     open_deployment,
     open_versions,
     roll_back,
 )
-from serving.recommender import Recommender
-from training.tracking import CHAMPION, Tracking
-
-from .changing import break_policy, bring_pack, edit_policy, flip_a_byte, made_of
 
 
 @pytest.fixture
@@ -118,7 +125,7 @@ class TestDeploying:
         made = deploy(workspace, model="2", by="li")
         assert made_of(made) == ("2", builds[0], digest)
         assert made.noted.policy is None  # the workspace names none that can be read
-        assert open_deployment(workspace, made).policy.digest == digest
+        assert open_deployment(workspace, made).recommender.policy.digest == digest
 
     def test_what_is_missing_is_said_with_the_job_that_makes_it(self, workspace, tmp_path):
         with pytest.raises(NotReady, match="run `nextproduct build TABLES "):
@@ -134,7 +141,7 @@ class TestDeploying:
         (workspace / POLICY_FILE).unlink()
         made = deploy(workspace, by="li")
         assert made.policy_digest == load_policy(standard_policy_path()).digest
-        assert open_deployment(workspace, made).policy.path.is_relative_to(workspace / "policies")
+        assert open_deployment(workspace, made).recommender.policy.path.is_relative_to(workspace / "policies")
 
 
 class TestPacks:
@@ -142,7 +149,7 @@ class TestPacks:
         pack = bring_pack(workspace)
         made = deploy(workspace, by="li")
         pack.unlink()
-        policy = open_deployment(workspace, made).policy
+        policy = open_deployment(workspace, made).recommender.policy
         assert policy.digest == made.policy_digest
         assert policy.pack_beside == workspace / "policies" / made.policy_digest / pack.name
 
@@ -202,7 +209,7 @@ class TestGoingBack:
         second = deploy(workspace, states=builds[1], by="li")
         opened = open_deployment(workspace, second)
         monkeypatch.setattr(changes, "open_bundle", lambda version: pytest.fail("the same model is opened again"))
-        assert roll_back(workspace, by="li", share=(second, opened)).parts == first.parts
+        assert roll_back(workspace, by="li", share=opened).parts == first.parts
 
     def test_nothing_has_been_in_use_yet(self, workspace):
         with pytest.raises(NotFound, match="nothing has been in use in"):
@@ -230,44 +237,43 @@ class TestOpening:
     def test_it_opens_those_parts_and_not_what_the_workspace_names(self, workspace, builds, digest):
         deploy(workspace, model="2", states=builds[1], by="li")
         edit_policy(workspace, "later")
-        recommender = open_deployment(workspace, current(workspace))
-        versions = recommender.versions
+        versions = open_deployment(workspace, current(workspace)).recommender.versions
         assert (versions.model, versions.states) == ("2", builds[1])
         assert versions.policy == f"demo@2026.2#{digest}"
-        assert Recommender.open(workspace).versions.states == builds[0]
+        assert open_in_use(workspace, None, CLOCK).recommender.versions == versions
 
     def test_what_two_deployments_have_in_common_is_shared(self, workspace, builds):
         first = deploy(workspace, by="li")
         opened = open_deployment(workspace, first)
         second = deploy(workspace, model="2", by="li")
-        other = open_deployment(workspace, second, share=(first, opened))
-        assert other.states is opened.states
-        assert other.policy is opened.policy
-        assert other.bundle is not opened.bundle
+        other = open_deployment(workspace, second, share=opened)
+        assert other.recommender.states is opened.recommender.states
+        assert other.recommender.policy is opened.recommender.policy
+        assert other.recommender.bundle is not opened.recommender.bundle
         third = deploy(workspace, states=builds[1], by="li")
-        last = open_deployment(workspace, third, share=(second, other))
-        assert last.states is not other.states
-        assert last.bundle is other.bundle
+        last = open_deployment(workspace, third, share=other)
+        assert last.recommender.states is not other.recommender.states
+        assert last.recommender.bundle is other.recommender.bundle
 
     def test_the_same_number_of_another_registry_is_not_shared(self, workspace):
         made = deploy(workspace, by="li")
         opened = open_deployment(workspace, made)
         again = deploy(workspace, model="2", by="li")
         imitated = json.loads(json.dumps(vars(again) | {"model": "1", "noted": None}))
-        other = open_deployment(workspace, type(again)(**imitated), share=(made, opened))
-        assert other.bundle is not opened.bundle
+        other = open_deployment(workspace, type(again)(**imitated), share=opened)
+        assert other.recommender.bundle is not opened.recommender.bundle
 
     def test_what_a_decision_was_made_with_can_be_opened_again(self, workspace, builds):
         deploy(workspace, states=builds[1], by="li")
-        versions = open_deployment(workspace, current(workspace)).versions
+        versions = open_deployment(workspace, current(workspace)).recommender.versions
         edit_policy(workspace, "later")
         deploy(workspace, by="li")
         assert missing_inputs(workspace, None, versions.to_dict()) == ()
-        assert open_versions(workspace, None, versions.to_dict()).versions == versions
+        assert open_versions(workspace, versions.to_dict()).versions == versions
 
     def test_all_that_is_missing_is_named(self, workspace, builds, digest):
         deploy(workspace, by="li")
-        versions = open_deployment(workspace, current(workspace)).versions.to_dict()
+        versions = open_deployment(workspace, current(workspace)).recommender.versions.to_dict()
         shutil.rmtree(workspace / "states" / builds[0])
         shutil.rmtree(Tracking(workspace).numbered("1").folder)
         shutil.rmtree(workspace / "policies")
@@ -276,14 +282,14 @@ class TestOpening:
         assert bundle.startswith("the bundle of model version 1 is gone")
         assert policy.startswith(f"no policy of digest {digest} was in use in")
         with pytest.raises(NotFound):
-            open_versions(workspace, None, versions)
+            open_versions(workspace, versions)
 
 
 def test_processes_and_threads_that_deploy_at_once_take_turns(workspace, builds):
     """Every one of their deployments is in the history, with what it asked for and what was in use of the rest."""
     deploy(workspace, by="first")
     code = (
-        "import sys; from pathlib import Path; from serving.deployment import deploy\n"
+        "import sys; from pathlib import Path; from tests.serving.deployment.changing import deploy\n"
         "for _ in range(3): deploy(Path(sys.argv[1]), states=sys.argv[2], by='process')"
     )
     running = subprocess.Popen([sys.executable, "-c", code, str(workspace), builds[1]])

@@ -13,9 +13,9 @@ def test_afterwards_nothing_has_to_be_compiled_or_loaded(trained):
     done = python(
         "import gc; from pathlib import Path; from numba.core.dispatcher import Dispatcher\n"
         "from serving.decisions import FreshEvent\n"
-        "from serving.deployment import warm_up; from serving.recommender import Recommender\n"
+        "from serving.deployment import open_in_use, warm_up; from tests.serving.later import CLOCK, After\n"
         "def compiled(): return sum(len(each.overloads) for each in gc.get_objects() if isinstance(each, Dispatcher))\n"
-        f"recommender = Recommender.open(Path({str(trained)!r}))\n"
+        f"recommender = open_in_use(Path({str(trained)!r}), None, CLOCK).recommender\n"
         "opened = compiled()\n"
         "warm_up(recommender)\n"
         "warm = compiled(); assert warm > opened\n"
@@ -28,7 +28,7 @@ def test_afterwards_nothing_has_to_be_compiled_or_loaded(trained):
         "                 FreshEvent(customer_id, 'outcome', recommender.day(), product_id='credit_card',\n"
         "                            channel='rm', outcome='declined'),\n"
         "                 FreshEvent(customer_id, 'balance_jump', recommender.day(), amount=1e6)]\n"
-        "    recommender.with_events(happened).recommend(customer_id, 5)\n"
+        "    After(recommender, happened).recommend(customer_id, 5)\n"
         "assert compiled() == warm, (compiled(), warm)\n"
     )
     assert (done.returncode, done.stderr) == (0, "")

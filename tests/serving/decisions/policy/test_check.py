@@ -11,7 +11,7 @@ import pytest
 from features.catalogue import Catalogue, Product
 from features.errors import BadConfiguration
 from features.states import current_states
-from serving.decisions import CompiledPolicy, Context, FreshEvents, Layer, Reason, decide
+from serving.decisions import CompiledPolicy, Context, Layer, Reason, decide
 from serving.decisions.policy.check import Bank, check_policy, problems_with
 from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reason_codes import first_reasons
@@ -43,12 +43,12 @@ BANK = Bank(
 )
 
 
-def problems(path, bank=BANK, **options):
-    return [problem for problem in problems_with(load_policy(path), bank, **options) if problem.fails]
+def problems(path, bank=BANK, today=BANK.day):
+    return [problem for problem in problems_with(load_policy(path), bank, today) if problem.fails]
 
 
-def warnings(path, bank=BANK, **options):
-    return [problem for problem in problems_with(load_policy(path), bank, **options) if not problem.fails]
+def warnings(path, bank=BANK, today=BANK.day):
+    return [problem for problem in problems_with(load_policy(path), bank, today) if not problem.fails]
 
 
 def changed(bank, **products):
@@ -72,10 +72,13 @@ class TestShippedPolicies:
 
     @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
     def test_they_fit_the_synthetic_bank(self, path, states):
-        assert not any(problem.fails for problem in check_policy(load_policy(path), states))
+        assert not any(
+            problem.fails
+            for problem in check_policy(load_policy(path), states, states.calendar.end_of(states.as_of_period))
+        )
 
     def test_the_demonstration_warns_of_its_ended_lever_only(self, states):
-        (warning,) = check_policy(load_policy(standard_policy_path().with_name("demo.yaml")), states)
+        (warning,) = check_policy(load_policy(standard_policy_path().with_name("demo.yaml")), states, BANK.day)
         assert "levers[1] (mobile-spring).expires: ended on 2026-03-31" in str(warning)
 
     def test_every_layer_of_the_demonstration_excludes_something(self, states):
@@ -84,7 +87,7 @@ class TestShippedPolicies:
         compiled = CompiledPolicy.of(
             policy, states, states.as_of_period, np.full(len(states.catalogue), 1000, dtype=np.int64)
         )
-        context = Context(policy.default_channel, compiled.decision_day(FreshEvents.none()))
+        context = Context(policy.default_channel, compiled.decision_day(BANK.day))
         first = Counter()
         for block in states.blocks(states.as_of_period):
             propensities = np.full((len(block.positions), len(states.catalogue)), 0.001, dtype=np.float32)
@@ -106,7 +109,7 @@ class TestShippedPolicies:
         with pytest.raises(
             BadConfiguration, match=r"policy\.yaml:23: levers\[0\] \(spring-push\).*'credit_card' was meant"
         ):
-            check_policy(load_policy(path), states)
+            check_policy(load_policy(path), states, BANK.day)
 
 
 UNKNOWN_NAMES = {

@@ -129,4 +129,4 @@ def test_where_all_refused_nothing_is_explained(desks):
 def test_of_nobody_there_are_none(desks):
     desk = desks[0]
     block = desk.block(0).take(np.zeros(0, dtype=np.int64))
-    assert reasons_for_block(desk.bundle, block, desk.decide(block), desk.policy) == []
+    assert reasons_for_block(desk.bundle, block, desk.decide(block), desk.policy, context=desk.context()) == []

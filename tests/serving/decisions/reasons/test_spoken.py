@@ -358,4 +358,4 @@ def test_nothing_offered_needs_no_reason(desk, states):
     block = desk.block(personalised(desk))
     none = np.zeros(len(states.catalogue), dtype=np.bool_)
     decisions = decide(desk.bundle.propensities(block), block, desk.policy, desk.context(), limit=3, products=none)
-    assert reasons_for(desk.bundle, block, decisions, desk.policy, 0) == []
+    assert reasons_for(desk.bundle, block, decisions, desk.policy, 0, context=desk.context()) == []

@@ -10,11 +10,10 @@ import time
 import pytest
 
 from features.errors import NotReady
-from serving.deployment import InUse, current, deploy, history, in_workspace, roll_back
-from serving.deployment.changes import take_up
+from serving.deployment import current, history, in_workspace
 from serving.deployment.deployments import announce_start, only_deployer, put_into_use
 
-from .changing import break_policy, edit_policy, flip_a_byte, made_of
+from .changing import break_policy, deploy, edit_policy, flip_a_byte, follower, made_of, roll_back, take_up
 
 
 def eventually(holds, seconds=60):
@@ -31,7 +30,7 @@ def start():
     started = []
 
     def begin(workspace):
-        started.append(InUse(workspace))
+        started.append(follower(workspace))
         started[-1].start()
         return started[-1]
 
@@ -144,7 +143,7 @@ class TestStarting:
         deploy(workspace, by="li")
         deploy(workspace, model="2", by="li")
         back = roll_back(workspace, by="li")
-        deployment, recommender, refused = take_up(workspace)
+        (deployment, recommender), refused = take_up(workspace)
         assert deployment == back == current(workspace)
         assert (recommender.versions.model, refused) == ("1", None)
 
@@ -152,11 +151,11 @@ class TestStarting:
         deploy(workspace, by="li")
         deploy(workspace, model="2", by="li")
         edit_policy(workspace, "put into use since")
-        deployment, recommender, refused = take_up(workspace)
+        (deployment, recommender), refused = take_up(workspace)
         assert (deployment.number, deployment.by, refused) == (3, "serve", None)
         assert deployment.parts == in_workspace(workspace)
         assert recommender.versions.policy == deployment.policy
-        assert take_up(workspace)[0] == deployment
+        assert take_up(workspace)[0].deployment == deployment
 
     def test_what_cannot_be_used_does_not_keep_it_from_what_could(self, workspace, start):
         made = deploy(workspace, by="li")
@@ -181,8 +180,8 @@ class TestStarting:
         deploy(workspace, by="li")
         edit_policy(workspace, "put into use since")
         code = (
-            "import sys; from pathlib import Path; from serving.deployment.changes import take_up\n"
-            "print(take_up(Path(sys.argv[1]))[0].number)"
+            "import sys; from pathlib import Path; from tests.serving.deployment.changing import take_up\n"
+            "print(take_up(Path(sys.argv[1]))[0].deployment.number)"
         )
         workers = [
             subprocess.Popen([sys.executable, "-c", code, str(workspace)], stdout=subprocess.PIPE, text=True)
@@ -201,7 +200,7 @@ class TestStarting:
         assert current(workspace).parts == edited
         edit_policy(workspace, "not deployed yet either")
         assert _number_in_a_worker(workspace) == 2
-        assert take_up(workspace)[0].number == 3
+        assert take_up(workspace)[0].deployment.number == 3
 
 
 def _number_in_a_worker(workspace):
@@ -217,4 +216,4 @@ def _number_in_a_worker(workspace):
 
 
 def _take_up(workspace, tell):
-    tell.send(take_up(workspace)[0].number)
+    tell.send(take_up(workspace)[0].deployment.number)

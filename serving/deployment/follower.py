@@ -1,4 +1,4 @@
-"""What one worker has in use: it follows the deployments of its workspace while it goes on answering."""
+"""Follows the deployments of a workspace, so that a worker has in use what is, while it goes on answering."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+from features.clock import Clock
 from features.errors import NotReady
 
-from ..recommender import Recommender
-from .changes import take_up
+from .changes import Intent, take_up
 from .deployments import Deployment, current, current_number
-from .opening import open_deployment
+from .opening import InUse, open_deployment
 from .rehearsal import warm_up
 
 POLL = 0.25
@@ -23,8 +23,8 @@ _REST = 10  # times as long as a look that came to nothing took, until the next:
 _log = logging.getLogger(__name__)
 
 
-class InUse:
-    """The deployment in use and its recommender.
+class Follower:
+    """Knows what is in use.
 
     Without states or a champion that can be used a service starts all the same and says why it cannot answer, and
     looks again: the jobs that make them may be running. A new deployment is opened and warmed up in a thread beside
@@ -35,11 +35,14 @@ class InUse:
     failure : why the newest deployment, or what the workspace names, is not in use; None: it is
     """
 
-    def __init__(self, workspace: Path, tracking_uri: str | None = None) -> None:
+    def __init__(self, workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent) -> None:
+        """`intend` : puts on record what a start is about to put into use."""
         self.failure: str | None = None
         self._workspace = workspace
         self._tracking_uri = tracking_uri
-        self._held: tuple[Deployment, Recommender] | None = None
+        self._clock = clock
+        self._intend = intend
+        self._held: InUse | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
 
@@ -55,11 +58,11 @@ class InUse:
             self._thread.join()
 
     @property
-    def held(self) -> tuple[Deployment, Recommender] | None:
+    def held(self) -> InUse | None:
         """What is in use now; None: nothing."""
         return self._held
 
-    def get(self) -> tuple[Deployment, Recommender]:
+    def get(self) -> InUse:
         """What is in use now.
 
         Raises
@@ -83,25 +86,24 @@ class InUse:
         try:
             held = self._held
             if held is None:
-                deployment, recommender, refused = take_up(self._workspace, self._tracking_uri)
-                self._take(deployment, recommender, refused)
-            elif current_number(self._workspace) not in (None, held[0].number):
+                self._take(*take_up(self._workspace, self._tracking_uri, self._clock, self._intend))
+            elif current_number(self._workspace) not in (None, held.deployment.number):
                 self._follow_to(current(self._workspace), held)
         except Exception as error:  # the thread must outlive whatever is wrong with a deployment
             self._note(str(error) or type(error).__name__)
             return False
         return True
 
-    def _follow_to(self, deployment: Deployment | None, held: tuple[Deployment, Recommender]) -> None:
+    def _follow_to(self, deployment: Deployment | None, held: InUse) -> None:
         if deployment is None:  # whoever took the deployments away did not put anything else into use
             return
-        recommender = open_deployment(self._workspace, deployment, self._tracking_uri, share=held)
-        warm_up(recommender)
-        self._take(deployment, recommender, None)
+        new = open_deployment(self._workspace, deployment, self._tracking_uri, self._clock, share=held)
+        warm_up(new.recommender)
+        self._take(new, None)
 
-    def _take(self, deployment: Deployment, recommender: Recommender, refused: str | None) -> None:
-        self._held = deployment, recommender
-        _log.info("deployment %d is in use: %s", deployment.number, recommender.versions)
+    def _take(self, new: InUse, refused: str | None) -> None:
+        self._held = new
+        _log.info("deployment %d is in use: %s", new.deployment.number, new.recommender.versions)
         self._note(refused)
 
     def _note(self, failure: str | None) -> None:

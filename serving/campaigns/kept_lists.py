@@ -1,0 +1,86 @@
+"""Target lists on record: the file is kept under the digest of its content, and one entry of the records names it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from ..deployment import Door
+from ..records import Entry, RecordsUnavailable, new_entry_id
+from ..records.entries import LIST
+from .target_list import check_path, write_list
+
+FOLDER = "lists"
+
+
+@dataclass(frozen=True)
+class KeptList:
+    """A list on record.
+
+    Attributes
+    ----------
+    entry_id : of its entry in the records
+    path : the file that is kept
+    """
+
+    entry_id: str
+    path: Path
+
+
+def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, Any], by: str) -> KeptList:
+    """Keep a list in the workspace, put it on record, and only then write it to `out`.
+
+    The entry says what was asked for, by whom, how many customers are on the list, with what it was decided and, by the
+    newest entry before it, after which events; the file is its content.
+
+    Parameters
+    ----------
+    asked : what the list was asked for
+    by : who asks for it
+
+    Raises
+    ------
+    BadInput : when `out` cannot be written to
+    RecordsUnavailable : when it cannot be put on record: then there is no list
+    """
+    check_path(out)
+    if door.records is None:
+        raise RecordsUnavailable(f"the records of {door.workspace} were not opened for writing")
+    folder = door.workspace / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    aside = folder / f".{os.getpid()}{out.suffix}"
+    try:
+        write_list(frame, aside)
+        digest = sha256(aside.read_bytes()).hexdigest()
+        kept = folder / f"{digest}{out.suffix}"
+        aside.replace(kept)
+    finally:
+        aside.unlink(missing_ok=True)
+    deployment = door.in_use.deployment
+    content = {
+        "list": {"file": kept.name, "sha256": digest, "customers": len(frame), "asked": asked},
+        "day": door.recommender.day().isoformat(),
+        "deployment": None if deployment is None else deployment.number,
+        "versions": door.recommender.versions.to_dict(),
+        "after": str(door.records.head),
+        "caller": {"subject": by, "how": "command", "user": getpass.getuser()},
+    }
+    entry = Entry(LIST, new_entry_id(), None, orjson.dumps(content))
+    door.records.append_now([entry])
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        part.touch(mode=0o600)
+        shutil.copyfile(kept, part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return KeptList(entry.entry_id, kept)

@@ -1,0 +1,120 @@
+"""The door by which commands reach what the service reaches by its own: what is in use, and what has happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.clock import Clock
+from features.config import config_path, read_section
+
+from ..config import ServingConfig
+from ..decisions import FreshEvents
+from ..recommender import Recommender
+from ..records import NoRecords, Records, RecordsUnavailable
+from .deployments import current
+from .happened import heard, heard_of_everybody
+from .opening import Candidate, InUse, open_in_use
+
+
+@dataclass(frozen=True)
+class Door:
+    """What decides in a workspace, opened together, and the records of what has happened since.
+
+    Attributes
+    ----------
+    in_use : the deployment in use, opened; before the first, what the workspace names
+    records : None: there are none yet, so nothing has happened
+    """
+
+    workspace: Path
+    config: ServingConfig
+    in_use: InUse | Candidate
+    records: Records | None
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, workspace: Path, config: Path | None, tracking_uri: str | None, *, writable: bool = False
+    ) -> Iterator[Door]:
+        """Open what is in use in `workspace`; closed at the end.
+
+        Parameters
+        ----------
+        config : the configuration file named; None: the workspace's own, if there is one
+        writable : whether something is to go on record; records are made where there are none
+
+        Raises
+        ------
+        NotReady : when states or champion are missing
+        RecordsUnavailable : when the records cannot be reached, or are gone: what has happened is not known then
+        NotFound, BadInput, BadConfiguration : when what is in use, or the configuration, cannot be used
+        """
+        path = config_path(config, workspace)
+        settings = read_section(path, "serving", ServingConfig)
+        in_use = open_in_use(workspace, tracking_uri, Clock.of(path))
+        records = _records(workspace, settings, writable)
+        try:
+            yield cls(workspace, settings, in_use, records)
+        finally:
+            if records is not None:
+                records.close()
+
+    @property
+    def recommender(self) -> Recommender:
+        """Model, states and policy in use."""
+        return self.in_use.recommender
+
+    def happened_to(self, customer_ids: Sequence[str]) -> FreshEvents:
+        """What has happened to some customers since the states were built, none of whom need exist.
+
+        Raises
+        ------
+        RecordsUnavailable : when the records cannot be read
+        """
+        if self.records is None:
+            return FreshEvents.none()
+        states = self.recommender.states
+        here = [each for each, is_here in zip(customer_ids, states.are_here(customer_ids), strict=True) if is_here]
+        entries = asyncio.run(self.records.events_of(here))
+        events = [event for own in entries.values() for _, event in heard(own, self.recommender)]
+        return FreshEvents.of(states, events)
+
+    def happened(self) -> FreshEvents:
+        """What has happened to anybody since the states were built.
+
+        Raises
+        ------
+        RecordsUnavailable : when the records cannot be read
+        """
+        return heard_of_everybody(self.records, self.recommender)
+
+    def __str__(self) -> str:
+        """With what is decided, for people."""
+        versions, deployment = self.recommender.versions, self.in_use.deployment
+        by = f"deployment {deployment.number}" if deployment else "not deployed yet: what the workspace names"
+        return (
+            f"Decided for {self.recommender.day()} with model {versions.model}, states {versions.states}, "
+            f"policy {versions.policy} ({by})."
+        )
+
+
+def _records(workspace: Path, config: ServingConfig, writable: bool) -> Records | None:
+    # a command answers nobody whose decision would have to wait
+    settings = config.records.model_copy(update={"on_failure": "refuse"})
+    try:
+        records = Records.open(workspace, settings, writable=False)
+    except NoRecords as error:
+        if current(workspace) is not None:
+            raise RecordsUnavailable(
+                f"{error}, but there have been deployments: the records were taken away, and what customers refused "
+                "with them. Put them back"
+            ) from None
+        return Records.open(workspace, settings) if writable else None
+    if not writable:
+        return records
+    records.close()
+    return Records.open(workspace, settings)
