@@ -79,6 +79,15 @@ class Calendar:
             return f"CAST(year({day}) * 12 + month({day}) - 1 AS BIGINT)"
         return f"CAST(year({day}) * 4 + quarter({day}) - 1 AS BIGINT)"
 
+    def sql_day_within(self, day: str) -> str:
+        """SQL for the days from the start of its period to the date expression `day`, in DuckDB and Spark."""
+        if self.frequency is Frequency.WEEK:
+            since_monday = f"datediff('day', DATE '1970-01-01', {day}) + {_MONDAY_OFFSET}"
+            return f"CAST({since_monday} - 7 * {self.sql_period(day)} AS INTEGER)"
+        if self.frequency is Frequency.MONTH:
+            return f"CAST(day({day}) - 1 AS INTEGER)"
+        return f"CAST(datediff('day', make_date(year({day}), quarter({day}) * 3 - 2, 1), {day}) AS INTEGER)"
+
     def season_of(self, period: int) -> int:
         """Which part of the year `period` is, from 0."""
         if self.frequency is Frequency.WEEK:

@@ -20,6 +20,9 @@ from .calendar import HISTORY_BITS
 from .chunks import CHUNK, FEW
 from .errors import BadInput
 
+NO_DAY = 255
+"""In place of a day within its period: there is none, or it is not known."""
+
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
 
@@ -39,6 +42,7 @@ class HoldingsHistory:
     late_pairs : int64, shape (n_late,); ascending; the pair that a late account belongs to
     late_periods : int32, shape (n_late,); the period in which it was recorded, from which on it is visible
     late_words : uint64, shape (n_late,); the bits it adds
+    began : uint8, shape (n_pairs,); see `day_begun`
     """
 
     n_products: int
@@ -50,6 +54,7 @@ class HoldingsHistory:
     late_pairs: NDArray[np.int64]
     late_periods: NDArray[np.int32]
     late_words: NDArray[np.uint64]
+    began: NDArray[np.uint8]
 
     @classmethod
     def from_accounts(
@@ -62,6 +67,7 @@ class HoldingsHistory:
         products: NDArray[np.int16],
         opened_ages: NDArray[np.int32],
         closed_ages: NDArray[np.int32],
+        opened_days: NDArray[np.int16],
         recorded_periods: NDArray[np.int32],
     ) -> HoldingsHistory:
         """Pack accounts into words.
@@ -71,15 +77,35 @@ class HoldingsHistory:
         customers, products : shape (n_accounts,), sorted by both
         opened_ages : periods between opening and `as_of_period`; 64 or more: before the history; -1: not known when
         closed_ages : periods between closing and `as_of_period`; -1: still open
+        opened_days : days from the first one of the period of opening; `NO_DAY`: not known when, or never open
         recorded_periods : the period in which the bank knew
         """
-        packed = _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of_period, n_customers)
+        packed = _pack(
+            customers, products, opened_ages, closed_ages, opened_days, recorded_periods, as_of_period, n_customers
+        )
         return cls(n_products, as_of_period, *packed)
 
     @property
     def n_customers(self) -> int:
         """Rows."""
         return len(self.indptr) - 1
+
+    def day_begun(self, position: int, product: int) -> int | None:
+        """The day on which a customer began to hold what is held without interruption up to the newest period.
+
+        What no period's end saw is no interruption: accounts that follow each other within a period continue a
+        holding, and in the first one the first of them counts. Accounts recorded late count as they do in the words.
+
+        Returns
+        -------
+        days from the first one of the period in which it began; None: not held, since before memory or its oldest
+        period, or states of a format that did not keep the day
+        """
+        start, stop = self.indptr[position : position + 2].tolist()
+        pair = start + int(np.searchsorted(self.products[start:stop], product))
+        if pair == stop or self.products[pair] != product or self.began[pair] == NO_DAY:
+            return None
+        return int(self.began[pair])
 
     def words_at(self, positions: NDArray[np.int64], period: int) -> NDArray[np.uint64]:
         """Shape (len(positions), n_products): the words as the bank knew them at the end of `period`.
@@ -168,9 +194,12 @@ class HoldingsHistory:
         save_arrays(folder, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
-    def load(cls, folder: Path, n_products: int, as_of_period: int) -> HoldingsHistory:
-        """Map what `save` wrote."""
-        return cls(n_products, as_of_period, **load_arrays(folder, *_ARRAYS))
+    def load(cls, folder: Path, n_products: int, as_of_period: int, *, keeps_days: bool = True) -> HoldingsHistory:
+        """Map what `save` wrote; without `keeps_days`, what it wrote when it did not know on which days runs began."""
+        arrays = load_arrays(folder, *(name for name in _ARRAYS if keeps_days or name != "began"))
+        if not keeps_days:
+            arrays["began"] = np.broadcast_to(np.uint8(NO_DAY), arrays["products"].shape)
+        return cls(n_products, as_of_period, **arrays)
 
     def _pairs(self) -> tuple[NDArray, ...]:
         return self.products, self.words, self.late_pairs, self.late_periods, self.late_words
@@ -195,7 +224,23 @@ def _span(opened_age: int, closed_age: int) -> np.uint64:
 
 
 @numba.njit(cache=True)
-def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of_period, n_customers):  # type: ignore[no-untyped-def]
+def _day_begun(word, opened_ages, opened_days):  # type: ignore[no-untyped-def]
+    """The first day, within the period in which the newest run of `word` began, on which one of its accounts opened."""
+    run = 0
+    while run < HISTORY_BITS and (word >> np.uint64(run)) & _ONE:
+        run += 1
+    day = NO_DAY
+    if 0 < run < HISTORY_BITS:
+        for account in range(len(opened_ages)):
+            if opened_ages[account] == run - 1:
+                day = min(day, np.int64(opened_days[account]))
+    return day
+
+
+@numba.njit(cache=True)
+def _pack(  # type: ignore[no-untyped-def]
+    customers, products, opened_ages, closed_ages, opened_days, recorded_periods, as_of_period, n_customers
+):
     n = len(customers)
     indptr = np.zeros(n_customers + 1, dtype=np.int64)
     pair_products = np.empty(n, dtype=np.int16)
@@ -204,13 +249,17 @@ def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of
     late_pairs = np.empty(n, dtype=np.int64)
     late_periods = np.empty(n, dtype=np.int32)
     late_words = np.empty(n, dtype=np.uint64)
+    began = np.empty(n, dtype=np.uint8)
     n_pairs = 0
     n_late = 0
+    first = 0  # account of the pair
+    ever = np.uint64(0)  # the pair's bits as known in the newest period
     for i in range(n):
         if i == 0 or customers[i] != customers[i - 1] or products[i] != products[i - 1]:
             pair_products[n_pairs] = products[i]
             indptr[customers[i] + 1] += 1
             n_pairs += 1
+            first, ever = i, np.uint64(0)
         pair = n_pairs - 1
         opened_age = opened_ages[i]
         if 0 <= opened_age < HISTORY_BITS:
@@ -224,6 +273,9 @@ def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of
             late_periods[n_late] = recorded_periods[i]
             late_words[n_late] = word
             n_late += 1
+        ever |= word
+        if i == n - 1 or customers[i] != customers[i + 1] or products[i] != products[i + 1]:
+            began[pair] = _day_begun(ever, opened_ages[first : i + 1], opened_days[first : i + 1])
     for customer in range(n_customers):
         indptr[customer + 1] += indptr[customer]
     return (
@@ -234,6 +286,7 @@ def _pack(customers, products, opened_ages, closed_ages, recorded_periods, as_of
         late_pairs[:n_late].copy(),
         late_periods[:n_late].copy(),
         late_words[:n_late].copy(),
+        began[:n_pairs].copy(),
     )
 
 

@@ -181,6 +181,7 @@ class Packer:
             products=rows["product"],
             opened_ages=rows["opened_age"],
             closed_ages=rows["closed_age"],
+            opened_days=rows["opened_day"],
             recorded_periods=rows["recorded_period"],
         )
         history.save(self.folder / "history")

@@ -7,6 +7,7 @@ Every query reads the typed views of the contract and two small tables made here
 from __future__ import annotations
 
 from .calendar import Calendar
+from .history import NO_DAY
 
 UNKNOWN_PERIOD = -(2**31)
 """The period of what has no date: always known."""
@@ -101,7 +102,10 @@ def profile_vocabulary(column: str, as_of: str) -> str:
 
 
 def accounts(calendar: Calendar, as_of_period: int, as_of: str) -> str:
-    """Accounts known at `as_of`, sorted by customer and product, with ages in periods (-1: no date)."""
+    """Accounts known at `as_of`, sorted by customer and product, with ages in periods (-1: no date).
+
+    ``opened_day`` counts from the first day of its period; `NO_DAY` where there is none, or closing was not later.
+    """
     opened, closed = calendar.sql_period("a.opened_on"), calendar.sql_period("a.closed_on")
     recorded = calendar.sql_period("greatest(coalesce(a.recorded_on, a.opened_on), a.opened_on)")
     unrecorded = calendar.sql_period("a.recorded_on")
@@ -110,6 +114,8 @@ def accounts(calendar: Calendar, as_of_period: int, as_of: str) -> str:
         CAST(coalesce({as_of_period} - {opened}, -1) AS INTEGER) AS opened_age,
         CAST(CASE WHEN a.closed_on <= DATE '{as_of}' THEN {as_of_period} - {closed} ELSE -1 END AS INTEGER)
             AS closed_age,
+        CAST(CASE WHEN a.opened_on IS NULL OR a.closed_on <= a.opened_on THEN {NO_DAY}
+            ELSE {calendar.sql_day_within("a.opened_on")} END AS SMALLINT) AS opened_day,
         CAST(coalesce({recorded}, {unrecorded}, {UNKNOWN_PERIOD}) AS INTEGER) AS recorded_period
     FROM accounts a
     JOIN customer_index i ON i.customer_id = a.customer_id

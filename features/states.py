@@ -31,8 +31,9 @@ from .partners import PartnerHistory
 from .profile import Profile
 from .segments import segment_count, segments_of
 
-FORMAT = 4
-"""Version of the files' layout: a state written under another one is refused."""
+FORMAT = 5
+"""Version of the files' layout: a state written under another one is refused, but for the one before, which only lacks
+the days on which holdings began."""
 
 STATES_FOLDER = "states"
 CURRENT = "CURRENT"
@@ -241,10 +242,10 @@ class CustomerStates:
         if not (folder / MANIFEST).is_file():
             raise NotReady(f"no customer states in {folder}: run `nextproduct build TABLES WORKSPACE` first")
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if content.get("format") != FORMAT:
+        if content.get("format") not in (FORMAT - 1, FORMAT):
             raise NotReady(
-                f"the customer states in {folder} have format {content.get('format')}, this version reads {FORMAT}: "
-                "run `nextproduct build` again"
+                f"the customer states in {folder} have format {content.get('format')}, this version reads "
+                f"{FORMAT - 1} and {FORMAT}: run `nextproduct build` again"
             )
         layout = content.pop("key_names")
         manifest = Manifest(**content)
@@ -257,7 +258,9 @@ class CustomerStates:
             calendar=calendar,
             customer_ids=mapped(folder / "customer_ids.npy"),
             profile=Profile.load(folder / "profile"),
-            history=HoldingsHistory.load(folder / "history", len(catalogue), as_of_period),
+            history=HoldingsHistory.load(
+                folder / "history", len(catalogue), as_of_period, keeps_days=manifest.format == FORMAT
+            ),
             partners=PartnerHistory.load(folder / "partners"),
             occasions=Occasions.load(folder / "occasions"),
             holding_share=mapped(folder / "holding_share.npy"),

@@ -77,6 +77,7 @@ def history_of(words: np.ndarray) -> HoldingsHistory:
         late_pairs=none.astype(np.int64),
         late_periods=none.astype(np.int32),
         late_words=none.astype(np.uint64),
+        began=np.zeros(len(pairs), dtype=np.uint8),
     )
 
 

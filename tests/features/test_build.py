@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from features.build import BuildConfig, build_states
 from features.checks import CheckReport
 from features.errors import BadInput, NotReady
 from features.packing import Packer
-from features.states import CURRENT, FORMAT, MANIFEST, STATES_FOLDER, CustomerStates, current_states
+from features.states import CURRENT, FORMAT, MANIFEST, STATES_FOLDER, CustomerStates, current_states, switch_to
 
 from .banks import NEWEST_DAY, RandomBank, Tables, write_parquet
 from .test_calendar import MONTHS
@@ -402,14 +403,40 @@ def test_old_builds_are_removed_but_never_the_one_in_use(tmp_path: Path, first: 
     assert contents(tmp_path) == clean(*builds[2:])
 
 
-def test_states_of_another_format_are_refused_by_name(workspace: Path) -> None:
+@pytest.mark.parametrize("other", [FORMAT - 2, FORMAT + 1])
+def test_states_of_another_format_are_refused_by_name(workspace: Path, other: int) -> None:
     folder = workspace / STATES_FOLDER / in_use(workspace)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    (folder / MANIFEST).write_text(json.dumps(manifest | {"format": FORMAT + 1, "new": 1}), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"format": other, "new": 1}), encoding="utf-8")
     with pytest.raises(
-        NotReady, match=f"have format {FORMAT + 1}, this version reads {FORMAT}: run `nextproduct build`"
+        NotReady, match=f"have format {other}, this version reads {FORMAT - 1} and {FORMAT}: run `nextproduct build`"
     ):
         current_states(workspace)
+
+
+def test_states_of_the_format_before_lack_only_the_days_on_which_holdings_began(first: Path, workspace: Path) -> None:
+    states = current_states(workspace)
+    folder = workspace / STATES_FOLDER / states.manifest.build_id
+    everyone = np.arange(states.n_customers)
+    pairs = list(product(everyone.tolist(), range(len(states.catalogue))))
+    assert any(states.history.day_begun(*pair) is not None for pair in pairs)
+    (folder / "history" / "began.npy").unlink()
+    with pytest.raises(FileNotFoundError):  # of this format it is broken
+        current_states(workspace)
+    old = folder.with_name("of-format-before")
+    folder.rename(old)
+    manifest = json.loads((old / MANIFEST).read_text(encoding="utf-8"))
+    content = manifest | {"format": FORMAT - 1, "build_id": old.name}
+    (old / MANIFEST).write_text(json.dumps(content), encoding="utf-8")
+    switch_to(workspace, old.name)
+    assert in_use(workspace) == old.name
+    opened = current_states(workspace)
+    assert [opened.history.day_begun(*pair) for pair in pairs] == [None] * len(pairs)
+    newest = states.as_of_period
+    np.testing.assert_array_equal(opened.history.words_at(everyone, newest), states.history.words_at(everyone, newest))
+    # the same tables, built again, have the days
+    again = build(first, workspace)
+    assert any(again.history.day_begun(*pair) is not None for pair in pairs)
 
 
 def test_a_folder_without_a_manifest_is_no_build(tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ def test_python_numpy_and_sql_agree_on_the_period_of_a_day(days: list[date]) -> 
                 [days, list(range(len(days)))],
             ).fetchall()
             assert [period for (period,) in rows] == expected
+            within = connection.execute(
+                f"SELECT {calendar.sql_day_within('day')} FROM (SELECT unnest(?::DATE[]) AS day, unnest(?) AS i)"
+                " ORDER BY i",
+                [days, list(range(len(days)))],
+            ).fetchall()
+            starts = [calendar.start_of(period) for period in expected]
+            assert [day for (day,) in within] == [(d - start).days for d, start in zip(days, starts, strict=True)]
 
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: calendar.frequency)

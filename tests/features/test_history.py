@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.build import BuildConfig, build_states
 from features.calendar import HISTORY_BITS, Calendar, Frequency
 from features.errors import BadInput
-from features.history import HoldingsHistory
+from features.history import NO_DAY, HoldingsHistory
 from tests.oracles.history import Account, HistoryOracle
 
 from .banks import NEWEST_DAY, RandomBank, Tables, write_parquet
@@ -42,8 +42,24 @@ def pack(accounts: list[Account], calendar: Calendar, newest: int) -> HoldingsHi
         products=np.array([PRODUCTS.index(a.product) for a in known], np.int16),
         opened_ages=ages([a.opened_on for a in known]),
         closed_ages=ages([a.closed_on for a in known]),
+        opened_days=np.array([day_within(a, calendar) for a in known], np.int16),
         recorded_periods=np.array([calendar.period_of(day) if day else never for day in recorded], np.int32),
     )
+
+
+def day_within(account: Account, calendar: Calendar) -> int:
+    if account.opened_on is None or (account.closed_on is not None and account.closed_on <= account.opened_on):
+        return NO_DAY
+    return (account.opened_on - calendar.start_of(calendar.period_of(account.opened_on))).days
+
+
+def began_on(history: HoldingsHistory, calendar: Calendar, position: int = 0, product: int = 0) -> date | None:
+    """The day, from the period that the words show and the day kept."""
+    day = history.day_begun(position, product)
+    if day is None:
+        return None
+    held = bits(history.words_at(np.array([position]), history.as_of_period)[0, product])
+    return calendar.start_of(history.as_of_period - held.index(False) + 1) + timedelta(days=day)
 
 
 def bits(word: np.uint64) -> list[bool]:
@@ -58,6 +74,9 @@ def assert_history_agrees(
     ages: Sequence[int],
 ) -> None:
     everyone = np.arange(len(customers))
+    for (row, customer), (column, product_) in product(enumerate(customers), enumerate(products)):
+        began = began_on(history, oracle.calendar, row, column)
+        assert began == oracle.began_on(customer, product_), f"{customer} {product_}"
     for age in ages:
         period = oracle.newest - age
         words = history.words_at(everyone, period)
@@ -260,3 +279,48 @@ def test_where_memory_ends_nothing_is_added_and_no_time_is_at_risk() -> None:
     for age in (0, 10):
         assert always.added_within(NEWEST - age, 64)[0] == 0
         assert always.spells(NEWEST - age, 64)[0][0] == 63 - age  # the oldest period remembered began before memory
+
+
+# ----------------------------------------------------------------------------------------- the day a holding began on
+
+
+def test_a_holding_began_on_the_day_of_its_first_account() -> None:
+    assert began_on(one(date(2024, 2, 10)), MONTHS) == date(2024, 2, 10)
+    assert began_on(one(date(2024, 2, 29), None, None, Account("c0", "p0", date(2024, 2, 10))), MONTHS) == date(
+        2024, 2, 10
+    )
+    # one that goes on when the first one ends, or begins in the month in which it ended, continues it
+    for second in (date(2024, 3, 31), date(2024, 4, 1), date(2024, 4, 30)):
+        history = one(date(2024, 2, 10), date(2024, 4, 1), None, Account("c0", "p0", second))
+        assert began_on(history, MONTHS) == date(2024, 2, 10), second
+    # not held at the end of April
+    history = one(date(2024, 2, 10), date(2024, 4, 1), None, Account("c0", "p0", date(2024, 5, 7)))
+    assert began_on(history, MONTHS) == date(2024, 5, 7)
+
+
+def test_in_its_first_period_too_a_gap_within_is_no_interruption() -> None:
+    second = Account("c0", "p0", date(2024, 5, 20))
+    assert began_on(one(date(2024, 5, 3), date(2024, 5, 10), None, second), MONTHS) == date(2024, 5, 3)
+    # never open, not for a day
+    assert began_on(one(date(2024, 5, 3), date(2024, 5, 3), None, second), MONTHS) == date(2024, 5, 20)
+
+
+def test_what_is_recorded_late_counts_from_its_opening() -> None:
+    assert began_on(one(date(2024, 2, 10), None, date(2024, 5, 2)), MONTHS) == date(2024, 2, 10)
+    # closes the gap between two others
+    others = Account("c0", "p0", date(2024, 1, 5), date(2024, 2, 5)), Account("c0", "p0", date(2024, 4, 8))
+    assert began_on(one(date(2024, 2, 20), date(2024, 4, 1), None, *others), MONTHS) == date(2024, 1, 5)
+    assert began_on(one(date(2024, 2, 20), date(2024, 4, 1), date(2024, 6, 1), *others), MONTHS) == date(2024, 1, 5)
+
+
+def test_no_day_where_none_is_known() -> None:
+    for history in (
+        one(None),
+        one(None, None, None, Account("c0", "p0", date(2024, 5, 7))),
+        one(MONTHS.start_of(NEWEST - 63)),  # the oldest period remembered
+        one(date(2024, 2, 10), date(2024, 5, 7)),  # not held
+    ):
+        assert began_on(history, MONTHS) is None
+    assert began_on(one(MONTHS.start_of(NEWEST - 62)), MONTHS) == MONTHS.start_of(NEWEST - 62)
+    assert one(date(2024, 5, 7)).day_begun(1, 0) is None
+    assert one(date(2024, 5, 7)).day_begun(0, 1) is None

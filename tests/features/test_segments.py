@@ -108,6 +108,7 @@ def test_rates_of_a_segment_are_mixed_with_those_of_200_customers_of_the_kind() 
         products=np.zeros(4, np.int16),
         opened_ages=np.array([0, 2, 3, 1], np.int32),  # three adds within three periods, one before
         closed_ages=np.array([-1, 1, -1, -1], np.int32),  # customer 1 held it for one period
+        opened_days=np.zeros(4, np.int16),
         recorded_periods=np.array([JUNE, JUNE - 2, JUNE - 3, JUNE], np.int32),  # customer 4's a period late
     )
     assert (SHRINKAGE, ACQUISITION_WINDOW) == (200, 3)

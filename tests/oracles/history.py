@@ -1,7 +1,7 @@
 """Holdings through time, one account and one day at a time."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 
 from features.calendar import Calendar
@@ -48,6 +48,16 @@ class HistoryOracle:
         known = self.calendar.end_of(period)
         accounts = [a for a in self.of(customer, product) if a.is_known_on(known)]
         return [self._any_open(accounts, period - age) for age in range(MEMORY)]
+
+    def began_on(self, customer: str, product: str) -> date | None:
+        """The first day of what the ends of periods up to the newest one show as held; None: beyond memory, or not."""
+        word = self.word(customer, product, self.newest)
+        if not word[0] or all(word):
+            return None
+        day = self.calendar.start_of(self.newest - word.index(False) + 1)
+        while not any(a.is_open_on(day) for a in self.of(customer, product)):
+            day += timedelta(days=1)
+        return day
 
     def _any_open(self, accounts: list[Account], period: int) -> bool:
         if not accounts:
