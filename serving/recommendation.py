@@ -24,7 +24,7 @@ class Versions:
     ----------
     model : version of the bundle in the registry
     states : the build of customer states
-    as_of : the last day whose facts the states know
+    as_of : the last day of the states' newest period, which may end later than the facts known
     policy : name, version and digest of the policy
     catalogue : digest of the products
     """

@@ -162,7 +162,8 @@ def referrals_in(entries: Sequence[StoredEntry]) -> list[dict[str, Any]]:
                 "referred_by": content["caller"]["subject"],
                 "referred_to": said["referred_to"],
                 "result": None,
+                "result_on": None,
             }
         elif said.get("referral_id") in referrals:
-            referrals[said["referral_id"]]["result"] = said["outcome"]
+            referrals[said["referral_id"]] |= {"result": said["outcome"], "result_on": said["day"]}
     return list(reversed(referrals.values()))

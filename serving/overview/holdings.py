@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy as np
 from features.calendar import HISTORY_BITS
 from features.catalogue import Product
 
-from ..decisions.fresh import CLOSED, OPENED
+from ..decisions.fresh import BALANCE_JUMP, CLOSED, OPENED
 from ..language import Language
-from .known import Known, date_of, iso, named
+from .known import Known, Stretch, date_of, iso, named, stretch_for_json
 
 CHANGE_PERIODS = 3
 """Periods over which a balance's change is told."""
@@ -26,14 +26,17 @@ class Holding:
 
     Attributes
     ----------
-    held_since : the last day of the period from which on it has been held without interruption, None: since before
-        the states' memory; of a fresh one the day on which it was opened
+    held_since : the day from which on it has been held without interruption, as `HoldingsHistory.day_begun` has it; of
+        a fresh one the day on which it was opened. None: not known
+    held_since_period : where the day is not known, the period in which it lies; None: before the states' memory, or in
+        its oldest period
     is_fresh : opened by an event newer than the states
     matures_on : days, from today on, on which accounts of it mature, the first one first
     """
 
     product: Product
     held_since: date | None
+    held_since_period: Stretch | None
     is_fresh: bool
     matures_on: tuple[date, ...]
 
@@ -41,6 +44,7 @@ class Holding:
         """For JSON."""
         return named(self.product, language) | {
             "held_since": iso(self.held_since),
+            "held_since_period": stretch_for_json(self.held_since_period),
             "fresh": self.is_fresh,
             "matures_on": [day.isoformat() for day in self.matures_on],
         }
@@ -64,8 +68,8 @@ class Balance:
 
     Attributes
     ----------
-    average : of the newest period
-    change : since the average `CHANGE_PERIODS` before; None: that one is not known
+    average : of `Balances.period`
+    change : since the average of `Balances.change_since`; None: that one is not known
     is_debt : owed, as the policy counts it
     """
 
@@ -85,22 +89,31 @@ class Balances:
 
     Attributes
     ----------
+    period : of which averages, assets and debts are
+    change_since : the period `CHANGE_PERIODS` before, with whose averages they are compared
     assets : all that is no debt, `jump` included, as decisions count it; None: nothing is known
     debts : all that is owed
     jump : what events newer than the states add to the assets; None: there are none
+    jump_days : from the first of those events to the last
     """
 
+    period: Stretch
+    change_since: Stretch
     assets: float | None
     debts: float
     jump: float | None
+    jump_days: Stretch | None
     of_products: tuple[Balance, ...]
 
     def to_dict(self, language: Language) -> dict[str, Any]:
         """For JSON."""
         return {
+            "period": self.period.to_dict(),
+            "change_since": self.change_since.to_dict(),
             "assets": self.assets,
             "debts": self.debts,
             "jump": self.jump,
+            "jump_days": stretch_for_json(self.jump_days),
             "products": [balance.to_dict(language) for balance in self.of_products],
         }
 
@@ -115,9 +128,9 @@ def holdings_of(known: Known) -> tuple[tuple[Holding, ...], tuple[ClosedProduct,
     for product, word in words.items():
         is_held, day = changed.get(product, (word & 1, None))
         if is_held:
-            since = _held_since(known, word) if day is None else date_of(day)
+            since, period = _held_since(known, product, word) if day is None else (date_of(day), None)
             due = tuple(maturities.get(product, ()))
-            holdings.append(Holding(known.product(product), since, day is not None, due))
+            holdings.append(Holding(known.product(product), since, period, day is not None, due))
     closed = tuple(
         ClosedProduct(known.product(product), date_of(day))
         for product, (is_held, day) in sorted(changed.items())
@@ -144,7 +157,16 @@ def balances_of(known: Known, debts: tuple[str, ...], assets: float, owed: float
         product = known.product(int(panel.keys[series]))
         is_debt = product.family in debts
         found.append(Balance(product, amounts[0], None if np.isnan(change) else change, is_debt))
-    return Balances(None if np.isnan(assets) else assets, owed, known.jump, tuple(found))
+    calendar, jumped = known.states.calendar, [event.day for event in known.newer if event.kind == BALANCE_JUMP]
+    return Balances(
+        period=Stretch.of(calendar, known.period),
+        change_since=Stretch.of(calendar, known.period - CHANGE_PERIODS),
+        assets=None if np.isnan(assets) else assets,
+        debts=owed,
+        jump=known.jump,
+        jump_days=Stretch(date_of(min(jumped)), date_of(max(jumped))) if jumped else None,
+        of_products=tuple(found),
+    )
 
 
 def _changed_by_events(known: Known, words: Mapping[int, int]) -> dict[int, tuple[bool, int]]:
@@ -160,9 +182,17 @@ def _changed_by_events(known: Known, words: Mapping[int, int]) -> dict[int, tupl
     return changed
 
 
-def _held_since(known: Known, word: int) -> date | None:
+def _held_since(known: Known, product: int, word: int) -> tuple[date | None, Stretch | None]:
+    """The day, or in its place the period, from which on a product has been held."""
     run = ((word + 1) & ~word).bit_length() - 1  # the newest periods in which it was held: ones at the word's end
-    return None if run == HISTORY_BITS else known.states.calendar.end_of(known.period - run + 1)
+    if run == HISTORY_BITS:
+        return None, None
+    states, first = known.states, known.period - run + 1
+    # of earlier views the day is not kept
+    begun = states.history.day_begun(known.position, product) if known.period == states.as_of_period else None
+    if begun is None:
+        return None, Stretch.of(states.calendar, first)
+    return states.calendar.start_of(first) + timedelta(days=begun), None
 
 
 def _maturities(known: Known) -> dict[int, list[date]]:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features import CustomerBlock, CustomerStates
+from features.calendar import Calendar
 from features.catalogue import Product
 from features.contracts import OUTCOMES, PURPOSES
 from features.events import EventLog
-from features.profile import MISSING_DAY
+from features.profile import ALWAYS, MISSING_DAY
 
 from ..decisions import FreshEvents
 from ..decisions.layers.facts import days_since_epoch
@@ -32,6 +33,22 @@ class NewerEvent(NamedTuple):
     outcome: str | None
     purpose: str | None
     granted: bool
+
+
+class Stretch(NamedTuple):
+    """Days from the first to the last one, both included."""
+
+    first_day: date
+    last_day: date
+
+    @classmethod
+    def of(cls, calendar: Calendar, period: int) -> Stretch:
+        """The days of a period."""
+        return cls(calendar.start_of(period), calendar.end_of(period))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"first_day": self.first_day.isoformat(), "last_day": self.last_day.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,12 @@ class Known:
             if entry["known_on"] <= self.day:
                 yield entry
 
+    @property
+    def profile_since(self) -> Stretch | None:
+        """The period from which on the bank has had the profile as it is; None: the tables do not say, or have none."""
+        since = ALWAYS if self.version < 0 else int(self.states.profile.valid_from[self.version])
+        return None if since == ALWAYS else Stretch.of(self.states.calendar, since)
+
     def text(self, column: str) -> str | None:
         """A text of the profile; None where there is none."""
         return None if self.version < 0 else self.states.profile.text(column, self.version)
@@ -108,6 +131,11 @@ def named(product: Product, language: Language) -> dict[str, Any]:
     """Id, name in `language` and family, for JSON; a product without Chinese name keeps its English one."""
     name = product.name_zh if language is Language.ZH and product.name_zh else product.name
     return {"product_id": product.product_id, "name": name, "family": product.family}
+
+
+def stretch_for_json(stretch: Stretch | None) -> dict[str, Any] | None:
+    """A stretch of days for JSON."""
+    return None if stretch is None else stretch.to_dict()
 
 
 def iso(day: date | None) -> str | None:

@@ -19,7 +19,7 @@ from ..recommendation import ServiceAction, Versions
 from ..recommender import Recommender
 from .dealings import Complaint, Contact, StandingConsent, complaints_of, consents_of, contacts_of
 from .holdings import Balances, ClosedProduct, Holding, balances_of, holdings_of
-from .known import Known, iso
+from .known import Known, Stretch, iso, stretch_for_json
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ class Overview:
 
     Attributes
     ----------
-    kind : ``retail`` or ``corporate``; None: not known, as in the next five
-    age : completed years, of companies since they were founded
+    known_to : the last day of which the bank's tables told anything; what happened later is known from events only
+    kind : ``retail`` or ``corporate``; None: not known, as in the next four and in `age`
+    profile_since : the period from which on these, but for the age, have been on record as they are; None: not known
+    age : completed years on `day`, of companies since they were founded
     closed : products that events newer than the states have closed
     contacts : the newest first
     complaints : the open ones
@@ -77,11 +79,13 @@ class Overview:
 
     customer_id: str
     day: date
+    known_to: date
     kind: str | None
     tier: str | None
     rm_id: str | None
     branch_id: str | None
     onboarded_on: date | None
+    profile_since: Stretch | None
     age: int | None
     holdings: tuple[Holding, ...]
     closed: tuple[ClosedProduct, ...]
@@ -98,11 +102,13 @@ class Overview:
         return {
             "customer_id": self.customer_id,
             "day": self.day.isoformat(),
+            "known_to": self.known_to.isoformat(),
             "kind": self.kind,
             "tier": self.tier,
             "rm_id": self.rm_id,
             "branch_id": self.branch_id,
             "onboarded_on": iso(self.onboarded_on),
+            "profile_since": stretch_for_json(self.profile_since),
             "age": self.age,
             "holdings": [holding.to_dict(language) for holding in self.holdings],
             "closed": [product.to_dict(language) for product in self.closed],
@@ -148,11 +154,13 @@ def overview_from(answer: Answer, policy: Policy, fresh: FreshEvents) -> Overvie
     return Overview(
         customer_id=answer.recommendation.customer_id,
         day=answer.context.day,
+        known_to=date.fromisoformat(known.states.manifest.known_to),
         kind=KINDS[kind] if kind < len(KINDS) else None,
         tier=known.text(TIER),
         rm_id=known.text(RM_ID),
         branch_id=known.text(BRANCH_ID),
         onboarded_on=known.date(ONBOARDED_ON),
+        profile_since=known.profile_since,
         age=None if np.isnan(age) else int(age),
         holdings=holdings,
         closed=closed,

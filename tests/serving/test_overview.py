@@ -14,14 +14,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from features.build import build_states
 from features.contracts import PURPOSES, RISK_RATINGS
 from features.errors import NotFound
+from features.history import NO_DAY
 from serving.answer import Answer, Question
 from serving.decisions import CompiledPolicy, Context, FreshEvent, FreshEvents, Layer, Policy, Reason, decide
 from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reason_codes import REASONS_OF, mask_of
 from serving.language import Language
 from serving.overview import overview_from, overview_of
+from serving.overview.known import Stretch
 from serving.recommendation import Versions, recommendations_of
 from tests.oracles import policy as oracle
+from tests.oracles.history import Account, HistoryOracle
 from tests.serving.later import on
 from tests.training.banks import write_bank
 
@@ -173,7 +176,7 @@ def test_is_what_the_tables_rows_and_the_events_say(case: Case):
         facts = oracle.Facts(case.bank.oracle, customer_id, case.period, case.policy, case.day, events)
         check_who(found, facts)
         check_holdings(found, facts, case)
-        check_balances(found, facts)
+        check_balances(found, facts, case)
         check_dealings(found, facts)
         check_suitability(found, facts)
         owed = oracle.service_actions_of(facts, oracle.triggers_of(facts))
@@ -191,20 +194,27 @@ def check_who(found, facts):
 
 def check_holdings(found, facts, case):
     calendar, words = case.bank.calendar, case.bank.oracle.held_by_period(facts.customer_id, case.period)
+    accounts = [
+        Account(facts.customer_id, row["product_id"], row["opened_on"], row["closed_on"], row["recorded_on"])
+        for row in case.bank.oracle.of("accounts", facts.customer_id)
+    ]
+    history = HistoryOracle(accounts, calendar, case.bank.states.as_of_period)
     held, closed = {}, {}
     for product_id, word in words.items():
         if word[0]:
             periods = len(list(takewhile(bool, word)))
-            since = None if periods == 64 else calendar.end_of(case.period - periods + 1)
-            held[product_id] = (since, False)
+            began = history.began_on(facts.customer_id, product_id) if case.period == history.newest else None
+            first = case.period - periods + 1
+            is_told = began is None and periods < 64
+            held[product_id] = (began, Stretch.of(calendar, first) if is_told else None, False)
     for event in sorted(facts.events, key=lambda event: event.day):
         if event.kind == "closed":
             held.pop(event.product_id, None)
             closed[event.product_id] = event.day
         if event.kind == "opened":
-            held.setdefault(event.product_id, (event.day, True))
+            held.setdefault(event.product_id, (event.day, None, True))
             closed.pop(event.product_id, None)
-    assert {h.product.product_id: (h.held_since, h.is_fresh) for h in found.holdings} == held
+    assert {h.product.product_id: (h.held_since, h.held_since_period, h.is_fresh) for h in found.holdings} == held
     assert {c.product.product_id: c.closed_on for c in found.closed} == closed
     assert held.keys() == facts.held
     for holding in found.holdings:
@@ -222,7 +232,10 @@ def check_holdings(found, facts, case):
         )
 
 
-def check_balances(found, facts):
+def check_balances(found, facts, case):
+    calendar = case.bank.calendar
+    assert found.balances.period == (calendar.start_of(case.period), calendar.end_of(case.period))
+    assert found.balances.change_since == (calendar.start_of(case.period - 3), calendar.end_of(case.period - 3))
     now = {product_id: amount for (product_id, age), amount in facts.balances.items() if age == 0}
     before = {product_id: amount for (product_id, age), amount in facts.balances.items() if age == 3}
     assert {b.product.product_id: (b.average, b.change, b.is_debt) for b in found.balances.of_products} == {
@@ -233,8 +246,10 @@ def check_balances(found, facts):
         )
         for product_id, amount in now.items()
     }
-    jumps = [event.amount for event in facts.events_of("balance_jump")]
-    assert found.balances.jump == (sum(jumps) if jumps else None)
+    jumps = facts.events_of("balance_jump")
+    assert found.balances.jump == (sum(event.amount for event in jumps) if jumps else None)
+    days = [event.day for event in jumps]
+    assert found.balances.jump_days == ((min(days), max(days)) if days else None)
     assert found.balances.assets == facts.assets()
     assert found.balances.debts == facts.debts()
 
@@ -286,8 +301,10 @@ PRODUCTS = [
     },
 ]
 CUSTOMERS = [
-    {"customer_id": "ann", "kind": "retail", "birth_date": "1990-07-01", "rm_id": "r1", "branch_id": "b1",
-     "tier": "gold", "risk_level": "C3", "risk_assessed_on": "2024-01-15", "onboarded_on": "2020-02-03"},
+    {"customer_id": "ann", "kind": "retail", "birth_date": "1990-07-01", "rm_id": "r0", "onboarded_on": "2020-02-03"},
+    {"customer_id": "ann", "valid_from": "2024-05-17", "kind": "retail", "birth_date": "1990-07-01", "rm_id": "r1",
+     "branch_id": "b1", "tier": "gold", "risk_level": "C3", "risk_assessed_on": "2024-01-15",
+     "onboarded_on": "2020-02-03"},
     {"customer_id": "bob", "kind": "corporate", "birth_date": "1950-01-01", "founded_on": "2014-06-30"},
     {"customer_id": "eve", "kind": "retail", "birth_date": "1950-01-01", "risk_level": "C5",
      "risk_assessed_on": "2023-12-01", "risk_expires_on": "2024-05-31"},
@@ -380,13 +397,38 @@ class TestByHand:
     def test_holdings_and_since_when(self, states, policy):
         found = held(seen(states, policy, "ann"))
         assert {product_id: holding.held_since for product_id, holding in found.items()} == {
-            "card": date(2024, 4, 30),
+            "card": date(2024, 4, 10),
             "fund": None,  # 2010 is before the 64 months that the states remember
-            "loan": date(2024, 2, 29),
-            "term": date(2024, 5, 31),
+            "loan": date(2024, 2, 20),
+            "term": date(2024, 5, 5),  # a second one on the 31st; the one before had ended in March
         }
+        assert {holding.held_since_period for holding in found.values()} == {None}
         assert not any(holding.is_fresh for holding in found.values())
         assert seen(states, policy, "bob").holdings == ()
+
+    def test_since_which_period_where_the_states_do_not_keep_the_day(self, states, policy):
+        """As of states of the format before this one."""
+        no_days = np.full_like(states.history.began, NO_DAY)
+        old = replace(states, history=replace(states.history, began=no_days))
+        found = held(seen(old, policy, "ann"))
+        assert {product_id: (h.held_since, h.held_since_period) for product_id, h in found.items()} == {
+            "card": (None, (date(2024, 4, 1), date(2024, 4, 30))),
+            "fund": (None, None),
+            "loan": (None, (date(2024, 2, 1), date(2024, 2, 29))),
+            "term": (None, (date(2024, 5, 1), date(2024, 5, 31))),
+        }
+        assert found["card"].to_dict(Language.EN) == {
+            "product_id": "card", "name": "Card", "family": "cards", "held_since": None,
+            "held_since_period": {"first_day": "2024-04-01", "last_day": "2024-04-30"},
+            "fresh": False, "matures_on": [],
+        }  # fmt: skip
+
+    def test_of_which_days_the_record_is(self, states, policy):
+        """Ann's tier and RM of today are those of the record of May; the others' records are undated."""
+        told = {name: seen(states, policy, name).profile_since for name in ("ann", "bob")}
+        assert told == {"ann": (date(2024, 5, 1), date(2024, 5, 31)), "bob": None}
+        # the newest fact of the tables is the balance of June, of 1 June; a contact and a complaint came after it
+        assert seen(states, policy, "ann").known_to == date(2024, 6, 20)
 
     def test_what_matures_from_today_on(self, states, policy):
         assert held(seen(states, policy, "ann"))["term"].matures_on == (date(2024, 6, 30), date(2024, 9, 15))
@@ -398,7 +440,9 @@ class TestByHand:
         told = {b.product.product_id: (b.average, b.change, b.is_debt) for b in found.of_products}
         # of the fund nothing is known of June; of the loan nothing of March
         assert told == {"loan": (500, None, True), "term": (1000, 1000 - 400, False)}
-        assert (found.assets, found.debts, found.jump) == (1000, 500, None)
+        assert (found.assets, found.debts, found.jump, found.jump_days) == (1000, 500, None, None)
+        assert found.period == (date(2024, 6, 1), date(2024, 6, 30))
+        assert found.change_since == (date(2024, 3, 1), date(2024, 3, 31))
 
     def test_nothing_known_is_not_no_money(self, states, policy):
         found = seen(states, policy, "bob").balances
@@ -486,10 +530,11 @@ class TestEventsLaidOver:
         (holding,) = seen(states, policy, "bob", events).holdings
         assert before == {}
         assert (holding.product.product_id, holding.held_since, holding.is_fresh) == ("term", self.TODAY, True)
+        assert holding.held_since_period is None
 
     def test_another_account_of_what_is_held_changes_nothing(self, states, policy):
         found = held(seen(states, policy, "ann", [ann("opened", self.TODAY, product_id="card")]))
-        assert (found["card"].held_since, found["card"].is_fresh) == (date(2024, 4, 30), False)
+        assert (found["card"].held_since, found["card"].is_fresh) == (date(2024, 4, 10), False)
 
     def test_a_product_just_closed(self, states, policy):
         found = seen(states, policy, "ann", [ann("closed", self.TODAY, product_id="term")])
@@ -569,9 +614,10 @@ class TestEventsLaidOver:
             assert [c.opened_on for c in found] == still_open, resolved
 
     def test_a_balance_jump_is_in_the_assets(self, states, policy):
-        events = [ann("balance_jump", END, amount=250.0), ann("balance_jump", END, amount=-50.0)]
+        events = [ann("balance_jump", self.TODAY, amount=250.0), ann("balance_jump", END, amount=-50.0)]
         found = seen(states, policy, "ann", events).balances
         assert (found.assets, found.debts, found.jump) == (1200, 500, 200)
+        assert found.jump_days == (END, self.TODAY)
 
 
 class TestForJson:
@@ -586,11 +632,14 @@ class TestForJson:
         ]
         english = told[Language.EN]
         assert english["holdings"][2] == {
-            "product_id": "term", "name": "Term deposit", "family": "deposits", "held_since": "2024-05-31",
-            "fresh": False, "matures_on": ["2024-06-30", "2024-09-15"],
+            "product_id": "term", "name": "Term deposit", "family": "deposits", "held_since": "2024-05-05",
+            "held_since_period": None, "fresh": False, "matures_on": ["2024-06-30", "2024-09-15"],
         }  # fmt: skip
         assert english["balances"] == {
+            "period": {"first_day": "2024-06-01", "last_day": "2024-06-30"},
+            "change_since": {"first_day": "2024-03-01", "last_day": "2024-03-31"},
             "assets": 1250.0, "debts": 500.0, "jump": 250.0,
+            "jump_days": {"first_day": "2024-06-30", "last_day": "2024-06-30"},
             "products": [
                 {"product_id": "loan", "name": "Loan", "family": "loans", "average": 500.0, "change": None,
                  "debt": True},
@@ -615,6 +664,8 @@ class TestForJson:
             "branch_id": "b1",
         }  # fmt: skip
         assert (english["onboarded_on"], english["age"]) == ("2020-02-03", 33)
+        assert (english["day"], english["known_to"]) == ("2024-06-30", "2024-06-20")
+        assert english["profile_since"] == {"first_day": "2024-05-01", "last_day": "2024-05-31"}
         assert english["versions"] == VERSIONS.to_dict()
 
     def test_service_actions_in_both_languages(self, recommender):

@@ -55,7 +55,10 @@ class DecisionVersions(BaseModel):
 
     model: str = Field(description="Version of the model in the registry", examples=["3"])
     states: str = Field(description="Build of the customer states", examples=["2026-06-30-1f0c2ab39d7e"])
-    as_of: str = Field(description="Last day whose facts are known", examples=["2026-06-30"])
+    as_of: str = Field(
+        description="Last day of the newest period of the customer states, which may end later than the facts known",
+        examples=["2026-06-30"],
+    )
     policy: str = Field(description="Name, version and digest of the policy", examples=["demo@2026-07#0d1f6a3b9c2e"])
     catalogue: str = Field(description="Digest of the products", examples=["5e3c1a7b9d20"])
 

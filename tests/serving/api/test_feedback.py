@@ -111,12 +111,13 @@ class TestReferral:
         assert listed == {
             "referral_id": referral_id, "product_id": said["product_id"], "day": bank.recommender.day().isoformat(),
             "referred_by": subject, "referred_to": rms[1], "result": None,
+            "result_on": None,
         }  # fmt: skip
         # the colleague, whose customer it is not, tells the result
         result = told(decision, "accepted", referral_id=referral_id)
         assert bank.post(ROUTE, other_rm, json=result).status_code == 201
         (listed,) = bank.get(f"/v1/customers/{decision['customer_id']}", rm).json()["referrals"]
-        assert listed["result"] == "accepted"
+        assert (listed["result"], listed["result_on"]) == ("accepted", bank.recommender.day().isoformat())
 
     def test_whom_it_was_not_referred_to_learns_nothing(self, bank, decision, rms, rm, other_rm):
         referral = bank.post(ROUTE, rm, json=told(decision, "referred", referred_to="RM-somebody-else")).json()
