@@ -99,7 +99,7 @@ class HoldingsHistory:
         Returns
         -------
         days from the first one of the period in which it began; None: not held, since before memory or its oldest
-        period, or states of a format that did not keep the day
+        period, an account that is undated, or a history of a format that did not keep the day
         """
         start, stop = self.indptr[position : position + 2].tolist()
         pair = start + int(np.searchsorted(self.products[start:stop], product))

@@ -28,8 +28,8 @@ class Holding:
     ----------
     held_since : the day from which on it has been held without interruption, as `HoldingsHistory.day_begun` has it; of
         a fresh one the day on which it was opened. None: not known
-    held_since_period : where the day is not known, the period in which it lies; None: before the states' memory, or in
-        its oldest period
+    held_since_period : where the day is not known, the period in which it lies; None: it lies before the states' memory
+        or in its oldest period, or an account does not say when it was opened
     is_fresh : opened by an event newer than the states
     matures_on : days, from today on, on which accounts of it mature, the first one first
     """

@@ -120,6 +120,26 @@ def test_a_view_of_a_past_date_is_what_a_build_of_that_date_was(tmp_path: Path, 
     assert_same_knowledge(everyone_known(then, period), everyone_known(later, period))
 
 
+@pytest.mark.parametrize(("seed", "age"), [(31, 1), (32, 5)])
+def test_the_days_on_which_holdings_began_are_those_known_then(tmp_path: Path, seed: int, age: int) -> None:
+    tables, period = RandomBank(seed, MONTHS).tables(), JUNE - age
+    end = MONTHS.end_of(period)
+    one = begun(build(tmp_path / "one", tables, as_of=end))
+    other = begun(build(tmp_path / "other", rewrite_after(tables, period, MONTHS, seed), as_of=end))
+    assert one == other
+    assert len(one) > 5
+
+
+def begun(states: CustomerStates) -> dict[tuple[str, str], int]:
+    """The day within its period on which each holding began, by customer and product."""
+    days_begun = {
+        (states.customer_id(row), product_id): states.history.day_begun(row, column)
+        for row in range(states.n_customers)
+        for column, product_id in enumerate(states.catalogue.product_ids)
+    }
+    return {pair: day for pair, day in days_begun.items() if day is not None}
+
+
 # --------------------------------------------------------------------------------- ways in which the future got in
 
 CUSTOMER = {"kind": "retail", "valid_from": None, "onboarded_on": None, "tier": None, "city": None}

@@ -29,7 +29,7 @@ class Holding(_Product):
     )
     held_since_period: Stretch | None = Field(
         description="The period in which that day lies, where the day is not known; with null in both it lies before, "
-        "or in the oldest of, the periods remembered"
+        "or in the oldest of, the periods remembered, or an account does not say when it was opened"
     )
     fresh: bool = Field(description="Opened since the states were built")
     matures_on: list[date] = Field(description="Maturities ahead, the first one first")
