@@ -93,12 +93,14 @@ def why_not(
     limit: LimitOption = None,
     channel: ChannelOption = None,
     client_asked: ClientAsked = None,
+    language: Annotated[Language, typer.Option(help="Of the explanation.")] = Language.EN,
     as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:
     """Say why a product is not suggested to a customer: the layer, the rule and the figures that exclude it, or how
     far it is behind the last one suggested."""
     from .deployment import Door
+    from .summary import why_not_lines
 
     with Door.opened(workspace, config, tracking_uri()) as door:
         found = door.recommender.why_not(
@@ -112,13 +114,9 @@ def why_not(
         versions = door.recommender.versions.to_dict()
         say_versions(door, "Only a look: nothing of it is on record.")
     if as_json:
-        print_json({**vars(found), "versions": versions})
-    elif found.layer is None:
-        typer.echo(f"{product_id}: {found.detail}")
+        print_json({**found.to_dict(language), "versions": versions})
     else:
-        typer.echo(f"{product_id}: {found.layer}, {found.reason}\nrule: {found.rule}\n{found.detail}")
-        if len(found.reasons) > 1:
-            typer.echo(f"also: {', '.join(found.reasons[1:])}")
+        typer.echo(why_not_lines(product_id, found, language))
 
 
 @suggestions.command(rich_help_panel="Suggestions")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from .language import Language
+from .decisions.why_not import WhyNot
+from .language import Language, text_in
 from .recommendation import Recommendation, Suggestion
 
 _NOTHING = {Language.EN: "nothing to offer", Language.ZH: "暂无可推荐产品"}
@@ -14,6 +15,8 @@ _NOT_PERSONALISED = {
     Language.EN: "by popularity: personalisation refused",
     Language.ZH: "按热度排序：客户拒绝个性化推荐",
 }
+_RULE = {Language.EN: "rule: ", Language.ZH: "规则："}
+_ALSO = {Language.EN: "also: ", Language.ZH: "其他原因："}
 
 
 def suggestions_table(recommendations: Sequence[Recommendation], language: Language = Language.EN) -> Table:
@@ -25,10 +28,7 @@ def suggestions_table(recommendations: Sequence[Recommendation], language: Langu
     table.add_column("priority", justify="right")
     table.add_column("reasons 推荐理由", max_width=78, overflow="fold")
     for recommendation in recommendations:
-        lines = [
-            ("!", action.action, "", "", action.text_zh if language is Language.ZH else action.text)
-            for action in recommendation.service_actions
-        ]
+        lines = [("!", action.action, "", "", text_in(language, action)) for action in recommendation.service_actions]
         lines += [_line(suggestion, language) for suggestion in recommendation.suggestions]
         if not recommendation.suggestions:
             lines.append(("", _NOTHING[language], "", "", ""))
@@ -40,14 +40,29 @@ def suggestions_table(recommendations: Sequence[Recommendation], language: Langu
     return table
 
 
+def why_not_lines(product_id: str, found: WhyNot, language: Language = Language.EN) -> str:
+    """Why a product is not offered, as lines."""
+    said = found.to_dict(language)
+    if found.layer is None:
+        return f"{product_id}: {said['detail']}"
+    lines = [f"{product_id}: {found.layer}, {found.reason}", f"{_RULE[language]}{found.rule}", said["detail"]]
+    if len(found.reasons) > 1:
+        lines.append(_ALSO[language] + ", ".join(found.reasons[1:]))
+    return "\n".join(lines)
+
+
 def _line(suggestion: Suggestion, language: Language) -> tuple[str, str, str, str, str]:
-    name = suggestion.name_zh if language is Language.ZH and suggestion.name_zh else suggestion.name
-    reasons = [reason.text_zh if language is Language.ZH else reason.text for reason in suggestion.reasons]
+    reasons = [text_in(language, reason) for reason in suggestion.reasons]
     steps = [f"→ {step}" for step in suggestion.steps]
     return (
         str(suggestion.rank),
-        f"{name} ({suggestion.product_id})",
+        _name(suggestion, language),
         "" if suggestion.propensity is None else f"{suggestion.propensity:.2%}",
         f"{suggestion.priority:,.2f}",
         "\n".join(reasons + steps),
     )
+
+
+def _name(product: Suggestion, language: Language) -> str:
+    name = product.name_zh if language is Language.ZH and product.name_zh else product.name
+    return f"{name} ({product.product_id})"

@@ -189,6 +189,13 @@ class TestWholePath:
         assert "private_trust: " in said
         assert "rule: " in said
 
+    def test_why_not_in_chinese(self, demo, customer):
+        said = succeeded("why-not", demo[0], customer, "private_trust", "--language", "zh").stdout
+        assert "规则：" in said
+        told = json.loads(succeeded("why-not", demo[0], customer, "private_trust", "--language", "zh", "--json").stdout)
+        assert told["detail"] in said
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in told["detail"])
+
     def test_the_policy_is_checked_and_compared(self, demo, tmp_path):
         policy = demo[0] / "policy.yaml"
         succeeded("policy", "check", policy)

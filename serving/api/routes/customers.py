@@ -81,6 +81,7 @@ async def why_not(
     limit: Limit = None,
     channel: ChannelAsked = None,
     client_asked: ClientAsked = None,
+    language: InLanguage = Language.EN,
 ) -> Response:
     """The layer, the rule and the figures that exclude a product, or how far it is behind the last one suggested."""
     service = service_of(request)
@@ -90,7 +91,7 @@ async def why_not(
     found = recommender.why_not(
         customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or (), fresh=fresh
     )
-    answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **vars(found)}
+    answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **found.to_dict(language)}
     return json_response(answer | {"versions": recommender.versions.to_dict()})
 
 

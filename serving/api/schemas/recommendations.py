@@ -110,7 +110,7 @@ class BatchRequest(BaseModel):
         default=[], max_length=100, description="Products the clients asked for; the rest is what we recommend"
     )
     families: list[Family] = Field(default=[], max_length=100, description="Only products of these; empty: of all")
-    language: Language = Field(default=Language.EN, description="Of the reasons")
+    language: Language = Field(default=Language.EN, description="Of texts")
     reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
 
 
@@ -145,7 +145,10 @@ class WhyNotAnswer(BaseModel):
         examples=["suitability"],
     )
     reason: str | None = Field(description="The first reason", examples=["RISK_ABOVE_TOLERANCE"])
-    rule: str | None = Field(description="The policy's rule behind it", examples=["matrix"])
-    detail: str = Field(description="In words, with the figures", examples=["R4, the customer's C2 allows R1, R2"])
+    rule: str | None = Field(description="The policy's rule behind it", examples=["china: allowed"])
+    detail: str = Field(
+        description="In words, with the figures, in the language asked for",
+        examples=["level C2 may be offered R1, R2; the product is R4"],
+    )
     reasons: list[str] = Field(description="All that hold, in the order of the layers")
     versions: DecisionVersions

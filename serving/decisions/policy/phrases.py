@@ -198,7 +198,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     # 5 contact policy
     "contact_policy": ("Contact policy", "触达规则"),
-    "silence": ("After {what}: silence about {about} for {days}.", "{what}后：{about}静默{days}。"),
+    "silence": ("after {what}: silence about {about} for {days}", "{what}后：{about}静默{days}"),
     "several": ("{outcomes} within {days}", "{days}内{outcomes}"),
     "contacted": ("a contact", "联系客户"),
     "accepted": ("an offer was accepted", "客户接受"),

@@ -9,7 +9,7 @@ from features import Catalogue
 from ...language import Language
 from .phrases import Phrases, figure, percent
 from .schema import Policy
-from .sections import DIMENSIONS, TRIGGERS, After, EligibilityRule, Rule, Scope
+from .sections import DIMENSIONS, TRIGGERS, After, ContactRule, EligibilityRule, Rule, Scope
 from .suitability_pack import SuitabilityPack
 
 Section = tuple[str, list[str]]
@@ -33,6 +33,23 @@ def policy_words(
 def as_text(sections: tuple[Section, ...]) -> str:
     """Headings and sentences as lines."""
     return "\n\n".join("\n".join([heading, *(f"  {sentence}" for sentence in lines)]) for heading, lines in sections)
+
+
+def silence_words(rule: ContactRule, phrases: Phrases) -> str:
+    """What a contact rule asks for, in the middle of a sentence."""
+    return phrases.say(
+        "silence",
+        what=_after(rule.after, phrases),
+        about=phrases.say(f"about_{rule.scope.value}"),
+        days=phrases.days(rule.silent_days),
+    )
+
+
+def _after(after: After, phrases: Phrases) -> str:
+    if after.times == 1:
+        return phrases.say(after.outcome)
+    outcomes = phrases.say(f"times_{after.outcome}", times=after.times)
+    return phrases.say("several", outcomes=outcomes, days=phrases.days(after.within_days))
 
 
 class _Words:
@@ -150,13 +167,8 @@ class _Words:
     def _contact_policy(self) -> Iterator[str]:
         contact = self.policy.contact_policy
         for rule in contact.rules:
-            sentence = self.say(
-                "silence",
-                what=self._after(rule.after),
-                about=self.say(f"about_{rule.scope.value}"),
-                days=self.phrases.days(rule.silent_days),
-            )
-            yield self._named(rule.rule, sentence, rule.note)
+            silence = silence_words(rule, self.phrases)
+            yield self._named(rule.rule, silence[:1].upper() + silence[1:] + self.say("stop"), rule.note)
         if contact.later is None:
             yield self.say("no_later")
         else:
@@ -168,12 +180,6 @@ class _Words:
                 weight=figure(later.weight),
             )
         yield self.say(f"complaint_{contact.open_complaint}")
-
-    def _after(self, after: After) -> str:
-        if after.times == 1:
-            return self.say(after.outcome)
-        outcomes = self.say(f"times_{after.outcome}", times=after.times)
-        return self.say("several", outcomes=outcomes, days=self.phrases.days(after.within_days))
 
     def _triggers(self) -> Iterator[str]:
         none = True

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features import Calendar, Catalogue, Frequency
+from features.catalogue import Product
 
 
 class Said(NamedTuple):
@@ -144,12 +145,15 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def product_name(product: Product) -> Said:
+    """What a product is called."""
+    name = product.name or readable(product.product_id)
+    return Said(name, product.name_zh or name)
+
+
 def product_names(catalogue: Catalogue) -> tuple[Said, ...]:
     """What the products are called, by position."""
-    return tuple(
-        Said(product.name or readable(product.product_id), product.name_zh or product.name)
-        for product in catalogue.products
-    )
+    return tuple(product_name(product) for product in catalogue.products)
 
 
 @lru_cache(_KEPT)
@@ -191,6 +195,8 @@ _CHANNELS = {
     "counter": Said("the counter", "柜台"),
     "mobile": Said("mobile banking", "手机银行"),
     "phone": Said("the phone", "电话"),
+    "rm": Said("the relationship manager", "客户经理"),
+    "sms": Said("text messages", "短信"),
     "web": Said("online banking", "网上银行"),
     "wechat": Said("WeChat", "微信"),
 }

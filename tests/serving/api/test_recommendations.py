@@ -116,16 +116,23 @@ class TestWhyNot:
     def test_of_anothers_customer_nothing_is_told(self, bank, mine, other_rm):
         assert_problem(bank.get(self.ROUTE.format(mine, "credit_card"), other_rm), 404, mine)
 
-    def test_it_says_what_the_recommender_says_of_every_product(self, bank, mine, rm):
+    @pytest.mark.parametrize("language", Language)
+    def test_it_says_what_the_recommender_says_of_every_product(self, bank, mine, rm, language):
         for product_id in bank.recommender.states.catalogue.product_ids:
-            answer = bank.get(self.ROUTE.format(mine, product_id), rm, params={"limit": 3})
+            asked = {"limit": 3, "language": language.value}
+            answer = bank.get(self.ROUTE.format(mine, product_id), rm, params=asked)
             assert answer.status_code == 200
             told = answer.json()
             assert told.pop("versions") == bank.recommender.versions.to_dict()
             found = bank.recommender.why_not(mine, product_id, 3)
-            assert told == {"customer_id": mine, "product_id": product_id, **vars(found)} | {
+            assert told == {"customer_id": mine, "product_id": product_id, **found.to_dict(language)} | {
                 "reasons": list(found.reasons)
             }
+
+    def test_it_speaks_english_unless_asked(self, bank, mine, rm):
+        assert bank.get(self.ROUTE.format(mine, "credit_card"), rm).json()["detail"].isascii()
+        unknown = bank.get(self.ROUTE.format(mine, "credit_card"), rm, params={"language": "fr"})
+        assert_problem(unknown, 422, "language")
 
     def test_unknown_products_are_not_found(self, bank, mine, rm):
         assert_problem(bank.get(self.ROUTE.format(mine, "toy"), rm), 404, "toy")
