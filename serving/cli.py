@@ -60,7 +60,8 @@ def recommend(
     as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:
-    """Suggest products for one customer: what the policy allows, best first, each with the reasons to say aloud.
+    """Suggest products for one customer: what the policy allows, best first, each with the reasons to say aloud. Where
+    there is nothing, and of products that the client asked for in vain, it says why.
 
     It decides as the service does, with what is in use and what has happened, and is only a look: nothing goes on
     record. What is shown to a customer is asked of the service.

@@ -13,7 +13,8 @@ from .decisions import CompiledPolicy, Context, Decisions
 from .decisions.layers.suitability import CLIENT_ASKED_STEP, ELDERLY_STEP
 from .decisions.policy.sections import TRIGGERS
 from .decisions.reasons.spoken import SpokenReason
-from .language import Language
+from .decisions.why_not import Excluding, nothing_because, why_not
+from .language import Language, text_in
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,39 @@ class ServiceAction(NamedTuple):
     text_zh: str
 
 
+class AskedProduct(NamedTuple):
+    """What is answered about a product that the client asked for.
+
+    Attributes
+    ----------
+    rank : its place among the suggestions; None: it is not offered
+    layer, reason : of the first reason why not; None where there is none
+    text, text_zh : either in words
+    """
+
+    product_id: str
+    name: str
+    name_zh: str | None
+    rank: int | None
+    layer: str | None
+    reason: str | None
+    text: str
+    text_zh: str
+
+    def to_dict(self, language: Language) -> dict[str, Any]:
+        """For JSON, in one language."""
+        return {
+            "product_id": self.product_id,
+            "name": self.name,
+            "name_zh": self.name_zh,
+            "offered": self.rank is not None,
+            "rank": self.rank,
+            "layer": self.layer,
+            "reason": self.reason,
+            "text": text_in(language, self),
+        }
+
+
 class Recommendation(NamedTuple):
     """What one customer is offered, best first.
 
@@ -82,6 +116,8 @@ class Recommendation(NamedTuple):
     personalised : False where the customer refused it: products are then ranked by popularity
     service_actions : come before the suggestions
     triggers : names of what makes now the right time
+    client_asked : about each product that the client asked for, in the order in which they were asked for
+    nothing_because : why there are no suggestions; empty where there are
     """
 
     customer_id: str
@@ -92,16 +128,19 @@ class Recommendation(NamedTuple):
     triggers: tuple[str, ...]
     suggestions: tuple[Suggestion, ...]
     versions: Versions
+    client_asked: tuple[AskedProduct, ...] = ()
+    nothing_because: tuple[Excluding, ...] = ()
 
     def to_dict(self, language: Language = Language.EN) -> dict[str, Any]:
-        """As the service and ``nextproduct recommend --json`` give it, texts in one language."""
-        return {
+        """As the service and ``nextproduct recommend --json`` give it, texts in one language; what there is nothing to
+        say of is left out."""
+        found = {
             "customer_id": self.customer_id,
             "channel": self.channel,
             "day": self.day,
             "personalised": self.personalised,
             "service_actions": [
-                {"action": action.action, "text": _text(action, language)} for action in self.service_actions
+                {"action": action.action, "text": text_in(language, action)} for action in self.service_actions
             ],
             "triggers": self.triggers,
             "recommendations": [
@@ -119,7 +158,7 @@ class Recommendation(NamedTuple):
                     "client_asked": suggestion.client_asked,
                     "steps": suggestion.steps,
                     "reasons": [
-                        {"kind": r.kind, "topic": r.topic, "strength": r.strength, "text": _text(r, language)}
+                        {"kind": r.kind, "topic": r.topic, "strength": r.strength, "text": text_in(language, r)}
                         for r in suggestion.reasons
                     ],
                 }
@@ -127,6 +166,14 @@ class Recommendation(NamedTuple):
             ],
             "versions": self.versions.to_dict(),
         }
+        if self.client_asked:
+            found["client_asked"] = [asked.to_dict(language) for asked in self.client_asked]
+        if self.nothing_because:
+            found["nothing_because"] = [
+                {"layer": r.layer, "reason": r.reason, "products": r.products, "text": text_in(language, r)}
+                for r in self.nothing_because
+            ]
+        return found
 
 
 def recommendations_of(
@@ -171,13 +218,29 @@ def recommendations_of(
         owed = _owed(policy, actions) if actions else ()
         # what makes the time right is read off the customer's own accounts
         why_now = _triggers(triggers) if personal else ()
-        found.append(
-            Recommendation(customer_id, context.channel, day, personal, owed, why_now, tuple(suggestions), versions)
-        )
+        about_asked = _about_asked(decisions, block, policy, context, row) if asked else ()
+        because = () if suggestions else nothing_because(decisions, row, policy.asked(context) if asked else None)
+        what_else = (tuple(suggestions), versions, about_asked, because)
+        found.append(Recommendation(customer_id, context.channel, day, personal, owed, why_now, *what_else))
     return found
 
 
 _Factors = tuple[float | None, float | None, float | None, float | None]
+
+
+def _about_asked(
+    decisions: Decisions, block: CustomerBlock, policy: CompiledPolicy, context: Context, row: int
+) -> tuple[AskedProduct, ...]:
+    """Of each product once, however often it was asked for."""
+    catalogue = block.states.catalogue
+    ranks = {product: place + 1 for place, product in enumerate(decisions.products[row].tolist())}
+    found = []
+    for product_id in dict.fromkeys(context.asked):
+        position = catalogue.position_of(product_id)
+        product, why = catalogue.products[position], why_not(decisions, block, policy, context, row, position)
+        what = (product_id, product.name, product.name_zh, ranks.get(position))
+        found.append(AskedProduct(*what, why.layer, why.reason, why.detail, why.detail_zh))
+    return tuple(found)
 
 
 def _owed(policy: CompiledPolicy, bits: int) -> tuple[ServiceAction, ...]:
@@ -201,7 +264,3 @@ def _steps(policy: CompiledPolicy, bits: int) -> tuple[str, ...]:
 @lru_cache(4096)
 def _triggers(bits: int) -> tuple[str, ...]:
     return tuple(name for number, name in enumerate(TRIGGERS) if bits >> number & 1)
-
-
-def _text(spoken: SpokenReason | ServiceAction, language: Language) -> str:
-    return spoken.text_zh if language is Language.ZH else spoken.text

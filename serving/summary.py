@@ -6,21 +6,18 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from .decisions.why_not import WhyNot
+from .decisions import Reason
+from .decisions.why_not import REASON_WORDS, WhyNot
 from .language import Language, text_in
-from .recommendation import Recommendation, Suggestion
+from .recommendation import AskedProduct, Recommendation, Suggestion
 
 _NOTHING = {Language.EN: "nothing to offer", Language.ZH: "暂无可推荐产品"}
-_NOT_PERSONALISED = {
-    Language.EN: "by popularity: personalisation refused",
-    Language.ZH: "按热度排序：客户拒绝个性化推荐",
-}
 _RULE = {Language.EN: "rule: ", Language.ZH: "规则："}
 _ALSO = {Language.EN: "also: ", Language.ZH: "其他原因："}
 
 
 def suggestions_table(recommendations: Sequence[Recommendation], language: Language = Language.EN) -> Table:
-    """Service actions and suggestions, one row each, customers apart."""
+    """Service actions, suggestions and what the client asked for in vain, one row each, customers apart."""
     table = Table(title="Suggestions 推荐产品")
     for heading in ("customer", "", "product 产品"):
         table.add_column(heading)
@@ -31,9 +28,11 @@ def suggestions_table(recommendations: Sequence[Recommendation], language: Langu
         lines = [("!", action.action, "", "", text_in(language, action)) for action in recommendation.service_actions]
         lines += [_line(suggestion, language) for suggestion in recommendation.suggestions]
         if not recommendation.suggestions:
-            lines.append(("", _NOTHING[language], "", "", ""))
+            because = [text_in(language, reason) for reason in recommendation.nothing_because]
+            lines.append(("", _NOTHING[language], "", "", "\n".join(because)))
+        lines += [_asked(each, language) for each in recommendation.client_asked if each.rank is None]
         if not recommendation.personalised:
-            lines.append(("", "", "", "", _NOT_PERSONALISED[language]))
+            lines.append(("", "", "", "", text_in(language, REASON_WORDS[Reason.PERSONALISATION_REFUSED])))
         for number, line in enumerate(lines):
             table.add_row("" if number else recommendation.customer_id, *line)
         table.add_section()
@@ -63,6 +62,10 @@ def _line(suggestion: Suggestion, language: Language) -> tuple[str, str, str, st
     )
 
 
-def _name(product: Suggestion, language: Language) -> str:
+def _asked(product: AskedProduct, language: Language) -> tuple[str, str, str, str, str]:
+    return "–", _name(product, language), "", "", text_in(language, product)
+
+
+def _name(product: Suggestion | AskedProduct, language: Language) -> str:
     name = product.name_zh if language is Language.ZH and product.name_zh else product.name
     return f"{name} ({product.product_id})"

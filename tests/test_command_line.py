@@ -196,6 +196,14 @@ class TestWholePath:
         assert told["detail"] in said
         assert any("\u4e00" <= letter <= "\u9fff" for letter in told["detail"])
 
+    def test_what_the_client_asks_for_in_vain_is_explained(self, demo, customer):
+        asked = ("--client-asked", "private_trust", "--language", "zh")
+        answer = json.loads(succeeded("recommend", demo[0], customer, *asked, "--json").stdout)
+        (about,) = answer["client_asked"]
+        assert (about["product_id"], about["offered"]) == ("private_trust", False)
+        shown = succeeded("recommend", demo[0], customer, *asked).stdout
+        assert "(private_trust)" in shown.replace("\n", "")
+
     def test_the_policy_is_checked_and_compared(self, demo, tmp_path):
         policy = demo[0] / "policy.yaml"
         succeeded("policy", "check", policy)

@@ -50,6 +50,7 @@ class Decisions:
     service_actions : uint16, shape (n_customers,); bits in the order of the policy's
     triggers : what makes now the right time
     facts, silences, factors : what it was decided from, for every product
+    in_question : bool, shape (n_customers, n_products); None: every product is
     """
 
     positions: NDArray[np.int64]
@@ -67,6 +68,7 @@ class Decisions:
     facts: CustomerFacts
     silences: Silences
     factors: Priorities
+    in_question: NDArray[np.bool_] | None
 
     @property
     def triggers(self) -> NDArray[np.uint16]:
@@ -92,7 +94,7 @@ def decide(
     propensities : float32, shape (n_customers, n_products)
     block : of the policy's states and period, the events that change holdings laid over it (`FreshEvents.lay_over`)
     limit : offers a customer gets at most
-    products : shape (n_products,); the products in question, by default all
+    products : shape (n_products,) or (n_customers, n_products); the products in question, by default all
     fresh : what happened since the states were built
 
     Raises
@@ -141,6 +143,7 @@ def decide(
         facts=facts,
         silences=silences,
         factors=factors,
+        in_question=None if products is None else np.broadcast_to(products, free.shape),
     )
 
 

@@ -18,6 +18,9 @@ from ..records import Records, StoredEntry
 from ..records.entries import DECISION
 from .decision_entry import SOFTWARE, answer_in, day_in, features_digest, question_of, shown
 
+_TOLD_SINCE = ("client_asked", "nothing_because")
+"""What the first answers did not tell: replayed, they do not either."""
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -53,6 +56,7 @@ async def replay(
         return Replay(answered, None, tuple(gone), None)
     happened = [event_of(orjson.loads(payloads[entry_id])["event"]) for entry_id in wanted]
     body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, clock, record, happened)
+    body = _as_told_then(body, answered)
     return Replay(answered, body, (), _difference(record, answered, body, features))
 
 
@@ -84,11 +88,19 @@ def _decide_again(
     return shown(answer, language, record["decision_id"]), features_digest(answer) == record["state"]["features"]
 
 
+def _as_told_then(body: bytes, answered: bytes) -> bytes:
+    """`body` without what answers of that time did not tell."""
+    if body == answered:
+        return body
+    then, now = orjson.loads(answered), orjson.loads(body)
+    return orjson.dumps({name: told for name, told in now.items() if name in then or name not in _TOLD_SINCE})
+
+
 def _difference(record: dict[str, Any], answered: bytes, body: bytes, features: bool) -> str | None:
     if body == answered:
         return None
     then, now = orjson.loads(answered), orjson.loads(body)
-    places = [name for name in then if then[name] != now.get(name)] or ["the order of what it says"]
+    places = [name for name in then | now if then.get(name) != now.get(name)] or ["the order of what it says"]
     told = f"{', '.join(places)}; the customer's features are {'the same' if features else 'different'}"
     if record["software"] != SOFTWARE:
         told += f"; it was decided by version {record['software']} of the software, this is {SOFTWARE}"

@@ -46,7 +46,7 @@ def batch(recommender):
 
 
 def test_everything_that_decides_is_compared():
-    kept_apart = {"found_triggers", "facts", "silences", "factors"}  # from which the others are made
+    kept_apart = {"found_triggers", "facts", "silences", "factors", "in_question"}  # from which the others are made
     assert {field.name for field in fields(Decisions)} - kept_apart | {"triggers"} == set(ARRAYS)
 
 

@@ -50,6 +50,43 @@ class ServiceAction(BaseModel):
     text: str = Field(examples=["The risk assessment has expired: renew it first."])
 
 
+class ExcludingReason(BaseModel):
+    """A reason why nothing is suggested, and how many products it excludes."""
+
+    layer: str | None = Field(
+        description="candidate, eligibility, suitability, consent, contact_policy or arbitration; null where no "
+        "product is in question at all, as the next",
+        examples=["consent"],
+    )
+    reason: str | None = Field(examples=["CHANNEL_REFUSED"])
+    products: int = Field(
+        description="Of the products in question. Reasons against everything that the client did not ask for count "
+        "all that they exclude; the others those against which they are the first reason and none of the former stands",
+        ge=0,
+        examples=[42],
+    )
+    text: str = Field(
+        description="In words",
+        examples=["all 42 products: the customer refuses marketing through this channel"],
+    )
+
+
+class AskedProduct(BaseModel):
+    """What is answered about a product that the client asked for."""
+
+    product_id: str = Field(examples=["fund_equity"])
+    name: str = Field(description="English name", examples=["Equity fund"])
+    name_zh: str | None = Field(description="Chinese name 中文名称", examples=["股票型基金"])
+    offered: bool = Field(description="It is among the recommendations")
+    rank: int | None = Field(description="Its place among them; null where it is not offered", ge=1, examples=[1])
+    layer: str | None = Field(
+        description="Of the first reason why it is not offered; null where it is, or is of no family asked for",
+        examples=["suitability"],
+    )
+    reason: str | None = Field(description="That reason; null likewise", examples=["RISK_ASSESSMENT_EXPIRED"])
+    text: str = Field(description="Its place, or why it has none, in words, with the figures")
+
+
 class DecisionVersions(BaseModel):
     """What the answer was made with."""
 
@@ -75,6 +112,15 @@ class Recommendations(BaseModel):
     triggers: list[str] = Field(description="What makes now the right time", examples=[["maturing"]])
     recommendations: list[RecommendedProduct]
     versions: DecisionVersions
+    client_asked: list[AskedProduct] | None = Field(
+        default=None,
+        description="About each product that the client asked for; not there where the client asked for none",
+    )
+    nothing_because: list[ExcludingReason] | None = Field(
+        default=None,
+        description="Why there are no recommendations: first what stands against everything, then the reason that "
+        "excludes most, what the bank does not sell to such customers last; not there where there are recommendations",
+    )
 
 
 class RecommendationQuery(BaseModel):

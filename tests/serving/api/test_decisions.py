@@ -1,11 +1,14 @@
 import shutil
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from serving.decisions.policy.loading import demonstration_policy_path
+from serving.desk.replay import replay
 from serving.records import erase
 from tests.serving.api.bank import assert_problem, bank_of
+from tests.serving.later import CLOCK
 
 RECOMMENDATIONS = "/v1/customers/{}/recommendations"
 
@@ -126,6 +129,28 @@ class TestReplayOfOldVersions:
         assert swapped.json()["policy"].startswith("demo@2026.3#")
         replayed = own_bank.post(f"/v1/decisions/{answer.json()['decision_id']}:replay")
         assert (replayed.status_code, replayed.content) == (200, answer.content)
+
+    @pytest.mark.parametrize("params", [{}, {"client_asked": ["credit_card"]}])
+    def test_what_the_first_answers_did_not_tell_is_not_told_again(self, own_bank, customer, params):
+        """Broken before: an answer of before gave another one now, in "the order of what it says"."""
+        refused = {"customer_id": customer, "kind": "consent", "purpose": "marketing", "granted": False}
+        assert own_bank.post("/v1/events", json=refused).status_code == 201
+        answer = own_bank.get(RECOMMENDATIONS.format(customer), params=params)
+        told = {name: told for name, told in answer.json().items() if name not in ("client_asked", "nothing_because")}
+        assert len(told) < len(answer.json())
+        entry = own_bank.run(own_bank.service.records.find(told["decision_id"]))
+        record = orjson.loads(entry.payload) | {"answer": told}
+        before = replace(entry, payload=orjson.dumps(record))
+        found = own_bank.run(replay(own_bank.service.records, own_bank.workspace, None, CLOCK, before))
+        assert (found.body, found.difference) == (orjson.dumps(told), None)
+
+    def test_what_only_one_of_two_answers_tells_is_named(self, own_bank, customer):
+        answer = own_bank.get(RECOMMENDATIONS.format(customer)).json()
+        entry = own_bank.run(own_bank.service.records.find(answer["decision_id"]))
+        told = {name: told for name, told in answer.items() if name != "triggers"}
+        changed = replace(entry, payload=orjson.dumps(orjson.loads(entry.payload) | {"answer": told}))
+        found = own_bank.run(replay(own_bank.service.records, own_bank.workspace, None, CLOCK, changed))
+        assert found.difference.startswith("triggers; the customer's features are the same")
 
     def test_it_says_exactly_what_is_gone(self, own_bank, customer):
         answer = own_bank.get(RECOMMENDATIONS.format(customer)).json()

@@ -69,6 +69,80 @@ class TestRecommendations:
         assert bank.get(ROUTE.format(odd)).status_code in (404, 422)
 
 
+@pytest.fixture(scope="module")
+def nobodys(bank, rms, mine):
+    """A customer who has just refused marketing."""
+    customer = next(each for each in bank.customers_of_rm(rms[0]) if each != mine)
+    told = {"customer_id": customer, "kind": "consent", "purpose": "marketing", "granted": False}
+    assert bank.post("/v1/events", json=told).status_code == 201
+    return customer
+
+
+class TestNothing:
+    """An answer without suggestions says why. Broken before: 345 of 1,799 customers got `[]` without a word."""
+
+    @pytest.mark.parametrize(
+        ("language", "text"),
+        [
+            ("en", "the customer refuses marketing, or never agreed to it; nothing may be offered through any channel"),
+            ("zh", "客户拒绝或未授权营销，任何渠道均不得推荐"),
+        ],
+    )
+    def test_what_stands_against_everything_is_said(self, bank, nobodys, rm, language, text):
+        answer = bank.get(ROUTE.format(nobodys), rm, params={"language": language}).json()
+        n = len(bank.recommender.states.catalogue)
+        count = {"en": f"all {n} products: ", "zh": f"全部{n}个产品："}[language]
+        assert answer["recommendations"] == []
+        assert answer["nothing_because"] == [
+            {"layer": "consent", "reason": "MARKETING_REFUSED", "products": n, "text": count + text}
+        ]
+
+    def test_only_products_in_question_count(self, bank, nobodys, rm):
+        family = bank.recommender.states.catalogue.products[0].family
+        n = sum(product.family == family for product in bank.recommender.states.catalogue.products)
+        answer = bank.get(ROUTE.format(nobodys), rm, params={"families": [family]}).json()
+        assert "MARKETING_REFUSED" in [each["reason"] for each in answer["nothing_because"]]
+        assert {each["products"] for each in answer["nothing_because"]} == {n}
+
+    def test_it_is_on_record_and_replayed(self, bank, nobodys, rm):
+        answer = bank.get(ROUTE.format(nobodys), rm, params={"language": "zh"})
+        decision_id = answer.json()["decision_id"]
+        assert bank.get(f"/v1/decisions/{decision_id}", rm).json()["answer"] == answer.json()
+        replayed = bank.post(f"/v1/decisions/{decision_id}:replay", rm)
+        assert (replayed.status_code, replayed.content) == (200, answer.content)
+
+    def test_in_a_batch_too(self, bank, nobodys, mine, rm):
+        results = bank.post(TestBatch.ROUTE, rm, json={"customer_ids": [nobodys, mine]}).json()["results"]
+        assert [bool(each["recommendations"].get("nothing_because")) for each in results] == [True, False]
+
+    def test_who_is_offered_something_is_answered_as_before(self, bank, mine, rm):
+        assert not {"nothing_because", "client_asked"} & bank.get(ROUTE.format(mine), rm).json().keys()
+
+
+class TestClientAsked:
+    @pytest.mark.parametrize("language", ["en", "zh"])
+    def test_every_product_is_answered_about_as_why_not_does(self, bank, mine, rm, language):
+        """Broken before: what was asked for and not offered was passed over in silence."""
+        everything = list(bank.recommender.states.catalogue.product_ids)
+        params = {"client_asked": everything, "limit": 3, "language": language}
+        answer = bank.get(ROUTE.format(mine), rm, params=params).json()
+        assert [each["product_id"] for each in answer["client_asked"]] == everything
+        ranks = {each["product_id"]: each["rank"] for each in answer["recommendations"]}
+        for each in answer["client_asked"]:
+            assert (each["offered"], each["rank"]) == (each["product_id"] in ranks, ranks.get(each["product_id"]))
+            why = bank.get(TestWhyNot.ROUTE.format(mine, each["product_id"]), rm, params=params).json()
+            assert (each["layer"], each["reason"], each["text"]) == (why["layer"], why["reason"], why["detail"])
+        assert any(each["reason"] == "OUTRANKED" for each in answer["client_asked"])
+
+    def test_of_another_family_than_those_in_question(self, bank, mine, rm):
+        best = bank.get(ROUTE.format(mine), rm).json()["recommendations"][0]
+        family = next(each for each in bank.recommender.states.catalogue.families if each != best["family"])
+        params = {"client_asked": [best["product_id"]], "families": [family], "language": "zh"}
+        (about,) = bank.get(ROUTE.format(mine), rm, params=params).json()["client_asked"]
+        assert (about["offered"], about["layer"], about["reason"]) == (False, None, None)
+        assert about["text"] == "可以推荐，但不在本次询问的产品范围内"
+
+
 class TestBatch:
     ROUTE = "/v1/recommendations:batch"
 
