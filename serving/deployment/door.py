@@ -80,7 +80,7 @@ class Door:
         states = self.recommender.states
         here = [each for each, is_here in zip(customer_ids, states.are_here(customer_ids), strict=True) if is_here]
         entries = asyncio.run(self.records.events_of(here))
-        events = [event for own in entries.values() for _, event in heard(own, self.recommender)]
+        events = [event for own in entries for _, event in heard(own, entries[own], self.recommender)]
         return FreshEvents.of(states, events)
 
     def happened(self) -> FreshEvents:

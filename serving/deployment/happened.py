@@ -36,13 +36,15 @@ def event_entry(event: FreshEvent, *, entry_id: str, told: Mapping[str, Any]) ->
     return Entry(EVENT, entry_id, event.customer_id, orjson.dumps({"event": said, **told}))
 
 
-def event_of(said: Mapping[str, Any]) -> FreshEvent:
-    """The event that `event_entry` put on record."""
-    return FreshEvent(**{**said, **{name: date.fromisoformat(said[name]) for name in _DAYS if name in said}})
+def event_of(payload: bytes, customer_id: str) -> FreshEvent:
+    """The event that an entry put on record; of a refusal that outlived what was erased, the customer's it is now."""
+    said: dict[str, Any] = orjson.loads(payload)["event"]
+    days = {name: date.fromisoformat(said[name]) for name in _DAYS if name in said}
+    return FreshEvent(**{**said, **days, "customer_id": customer_id})
 
 
-def heard(entries: Iterable[StoredEntry], recommender: Recommender) -> list[tuple[str, FreshEvent]]:
-    """Id and event of each entry of one customer that a decision hears of, in the order in which they became known.
+def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recommender) -> list[tuple[str, FreshEvent]]:
+    """Id and event of each entry of a customer that a decision hears of, in the order in which they became known.
 
     The bank's tables told the states of all that the bank knew by ``known_to``: an event that was on record before, of
     a day before, is among that. One that was booked late, of an earlier day, is not. Consents and outcomes of contacts
@@ -57,7 +59,7 @@ def heard(entries: Iterable[StoredEntry], recommender: Recommender) -> list[tupl
     for entry in entries:
         if entry.payload is None:  # erased on the customer's request
             continue
-        event = event_of(orjson.loads(entry.payload)["event"])
+        event = event_of(entry.payload, customer_id)
         if event.kind not in _FOR_EVER and event.day < known_to and recommender.clock.day_of(entry.at) < known_to:
             continue
         if event.product_id is not None and event.product_id not in states.catalogue.product_ids:
@@ -93,17 +95,16 @@ def heard_of_everybody(records: Records | None, recommender: Recommender) -> Fre
     """
     if records is None:
         return FreshEvents.none()
-    by_customer: dict[str, list[StoredEntry]] = {}
-    for entry in records.all_events():
-        by_customer.setdefault(str(entry.customer_id), []).append(entry)
-    here = recommender.states.are_here(list(by_customer))
+    states = recommender.states
+    by_customer = records.all_events(lambda: states.ids_of(np.arange(states.n_customers)))
+    here = states.are_here(list(by_customer))
     happened = [
         event
-        for entries, is_here in zip(by_customer.values(), here.tolist(), strict=True)
+        for (customer_id, entries), is_here in zip(by_customer.items(), here.tolist(), strict=True)
         if is_here
-        for _, event in heard(entries, recommender)
+        for _, event in heard(customer_id, entries, recommender)
     ]
-    return FreshEvents.of(recommender.states, happened)
+    return FreshEvents.of(states, happened)
 
 
 def _is_in_tables(event: FreshEvent, states: CustomerStates) -> bool:

@@ -238,7 +238,7 @@ class Desk:
         self, customer_ids: Iterable[str], recommender: Recommender
     ) -> dict[str, list[tuple[str, FreshEvent]]]:
         stored = await self.records.events_of(list(customer_ids))
-        found = {customer_id: heard(entries, recommender) for customer_id, entries in stored.items()}
+        found = {customer_id: heard(customer_id, entries, recommender) for customer_id, entries in stored.items()}
         return {customer_id: events for customer_id, events in found.items() if events}
 
     def _count(self, decided: Sequence[_Decided]) -> None:

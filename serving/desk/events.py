@@ -110,7 +110,7 @@ def counting(entry: Entry, event: FreshEvent, known: Sequence[FreshEvent], recom
     """Whether decisions hear of `event`, which `entry` puts on record now, after what they have heard of so far."""
     stored = StoredEntry(0, entry.entry_id, entry.kind, entry.at or now(), entry.customer_id, entry.payload)
     day = recommender.day()
-    if not heard([stored], recommender):
+    if not heard(event.customer_id, [stored], recommender):
         return Counting(None, "the bank's tables tell of it already", "银行数据中已有此记录")
     if event.kind not in ("consent", "complaint_resolved"):
         return Counting(day)

@@ -16,6 +16,7 @@ from .chain import START, Anchor
 from .config import RecordsConfig
 from .entries import Sealed, StoredEntry, linked
 from .errors import NoRecords
+from .suppressions import key_names
 from .tables import REVISION, VERSION_TABLE, entries
 
 STORED = (
@@ -80,6 +81,10 @@ class Database(ABC):
         """The events of some customers, oldest first; called by any thread."""
 
     @abstractmethod
+    def suppressions_of(self, pseudonyms: Sequence[str]) -> list[StoredEntry]:
+        """What stands there of some customers who are known by a keyed hash only; as `events_of`."""
+
+    @abstractmethod
     def entries_by_id(self, entry_ids: Sequence[str]) -> list[StoredEntry]:
         """The entries that have one of some ids; called by any thread."""
 
@@ -97,6 +102,11 @@ class Database(ABC):
 
         Text that is not UTF-8, which nobody but a forger writes, is read with surrogates.
         """
+
+    def key_names(self) -> list[str]:
+        """The names of the keys under which refusals stand there, see `suppressions`."""
+        with self.snapshot() as connection:
+            return key_names(connection)
 
     @abstractmethod
     def ensure_there(self) -> None:

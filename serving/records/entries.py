@@ -15,9 +15,9 @@ from features.errors import BadInput
 from .chain import Anchor, chain_of, digest_of
 
 DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST = "decision", "feedback", "event", "deployment", "list"
-ERASURE, RETENTION = "erasure", "retention"
+ERASURE, RETENTION, SUPPRESSION = "erasure", "retention", "suppression"
 
-KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST, ERASURE, RETENTION)
+KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST, ERASURE, RETENTION, SUPPRESSION)
 PERSONAL = (DECISION, FEEDBACK, EVENT)
 """Kinds of which retention lets go."""
 
@@ -31,7 +31,8 @@ class Entry:
 
     Attributes
     ----------
-    kind : decision, feedback, event, deployment or list; erasure and retention are written by what they tell of
+    kind : decision, feedback, event, deployment or list; erasure, retention and suppression are written by `erase` and
+        `forget_before`
     entry_id : names it for ever; erasure leaves it, so it says nothing of a person
     customer_id : whom it concerns, one at most: erasure finds it by this
     payload : what is recorded, the same bytes for ever

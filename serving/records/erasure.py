@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import orjson
 from rich.progress import Progress
@@ -19,6 +20,7 @@ from .erased import Ranges
 from .errors import RecordsUnavailable
 from .queue_files import waiting_files
 from .records import Records
+from .suppressions import suppressions
 from .tables import entries
 
 _WINDOW = 2_000  # entries that one transaction empties, so that nobody waits long to write
@@ -55,7 +57,8 @@ class Retention:
 def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasure:
     """Remove payload, salt and customer from every entry of a person, as PIPL and GDPR ask.
 
-    An entry of kind erasure says who did it, why, and the numbers of the entries, but nothing of the person. Afterwards
+    An entry of kind erasure says who did it, why, and the numbers of the entries, but nothing of the person. What the
+    person refused stays refused: see `suppressions`. Afterwards
     the workspace holds none of the bytes; backups, and the write-ahead log of a PostgreSQL server, are for its
     administrator to let go of. Entries written later are not touched.
 
@@ -75,7 +78,7 @@ def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasur
     _bring_all_back(records)
     own = entries.c.customer_id == customer_id
     with records.database.writing() as connection:
-        done = _empty(connection, own, ERASURE, {"reason": reason, "by": by})
+        done = _empty(connection, own, ERASURE, {"reason": reason, "by": by}, records.workspace)
     records.database.scrub()  # even when nothing was found: a first attempt may have been interrupted here
     if done is None:
         raise NotFound(f"nothing of customer {customer_id} is on record")
@@ -85,7 +88,8 @@ def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasur
 def forget_before(records: Records, day: date, *, by: str, progress: Progress | None = None) -> Retention:
     """Remove payload, salt and customer from every decision, feedback and event recorded before `day` (UTC).
 
-    Some thousand entries at a time; each such step writes an entry of kind retention with their numbers.
+    Some thousand entries at a time; each such step writes an entry of kind retention with their numbers. What was
+    refused stays refused: see `suppressions`.
 
     Raises
     ------
@@ -103,7 +107,8 @@ def forget_before(records: Records, day: date, *, by: str, progress: Progress | 
         window = and_(entries.c.seq.between(start, start + _WINDOW - 1), old)
         if records.database.select(select(entries.c.seq).where(window).limit(1)):
             with records.database.writing() as connection:
-                step = _empty(connection, window, RETENTION, {"before": day.isoformat(), "by": by})
+                said = {"before": day.isoformat(), "by": by}
+                step = _empty(connection, window, RETENTION, said, records.workspace)
             done += [step] if step is not None else []
         if progress is not None and task is not None:
             progress.update(task, completed=min(start + _WINDOW - 1, newest))
@@ -125,13 +130,17 @@ def _bring_all_back(records: Records) -> None:
             time.sleep(0.1)
 
 
-def _empty(connection: Connection, which: ColumnElement[bool], kind: str, said: dict[str, str]) -> Erasure | None:
-    """Empty some entries and chain the entry that tells of it; None if there are none."""
+def _empty(
+    connection: Connection, which: ColumnElement[bool], kind: str, said: dict[str, str], workspace: Path
+) -> Erasure | None:
+    """Empty some entries, chain the refusals among them that are kept, and the entry that tells of it; None if there
+    are none."""
     seqs = connection.scalars(select(entries.c.seq).where(which).order_by(entries.c.seq)).all()
     if not seqs:
         return None
+    kept = suppressions(connection, which, workspace, kind)
     connection.execute(update(entries).where(which).values(customer_id=None, salt=None, payload=None))
     payload = orjson.dumps(said | {"erased": Ranges.of(seqs).spans}, option=orjson.OPT_SORT_KEYS)
     entry = Entry(kind, new_entry_id(), None, payload)
-    write(connection, end_of(connection), [[seal(entry, now())]])
+    write(connection, end_of(connection), [[seal(each, now()) for each in (*kept, entry)]])
     return Erasure(entry.entry_id, len(seqs))

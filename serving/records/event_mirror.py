@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import func, select
 
 from .database import STORED, Database
-from .entries import ERASURE, EVENT, RETENTION, StoredEntry
+from .entries import ERASURE, EVENT, RETENTION, SUPPRESSION, StoredEntry
 from .erased import Ranges
 from .tables import entries
 
-_FOLLOWED = (EVENT, ERASURE, RETENTION)
+_FOLLOWED = (EVENT, SUPPRESSION, ERASURE, RETENTION)
 
 
 class EventMirror:
@@ -57,7 +57,7 @@ class EventMirror:
 
     def _take(self, new: Iterable[StoredEntry]) -> None:
         for entry in new:
-            if entry.kind != EVENT:
+            if entry.kind in (ERASURE, RETENTION):
                 self._erase(Ranges.named_by(entry))
             elif entry.customer_id is not None:
                 self._events.setdefault(entry.customer_id, {})[entry.seq] = entry

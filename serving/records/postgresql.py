@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 from features.errors import BadConfiguration
 
 from .database import STORED, Database, bring_up_to_date, check_revision, end_of, revision_of, write, write_new
-from .entries import EVENT, Sealed, StoredEntry
+from .entries import EVENT, SUPPRESSION, Sealed, StoredEntry
 from .errors import RecordsUnavailable
 from .tables import REVISION, entries
 
@@ -42,6 +42,9 @@ _LOCK = text("SELECT pg_advisory_xact_lock(7957707419018096484)")  # the number 
 _IDS = any_(bindparam("ids", type_=ARRAY(Text)))
 _OF_CUSTOMERS = (
     select(*STORED).where(entries.c.customer_id == _IDS, entries.c.kind == EVENT).order_by(entries.c.seq)
+)  # fmt: skip
+_SUPPRESSED = (
+    select(*STORED).where(entries.c.customer_id == _IDS, entries.c.kind == SUPPRESSION).order_by(entries.c.seq)
 )  # fmt: skip
 _BY_ID = select(*STORED).where(entries.c.entry_id == _IDS).order_by(entries.c.seq)
 
@@ -104,6 +107,10 @@ class PostgreSQL(Database):
     def events_of(self, customer_ids: Sequence[str]) -> list[StoredEntry]:
         """By the index, on a connection of the pool."""
         return [StoredEntry(*row) for row in self._find(_OF_CUSTOMERS, {"ids": list(customer_ids)})]
+
+    def suppressions_of(self, pseudonyms: Sequence[str]) -> list[StoredEntry]:
+        """By the index, on a connection of the pool."""
+        return [StoredEntry(*row) for row in self._find(_SUPPRESSED, {"ids": list(pseudonyms)})]
 
     def entries_by_id(self, entry_ids: Sequence[str]) -> list[StoredEntry]:
         """By the index, on a connection of the pool."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -15,11 +16,12 @@ from features.errors import BadInput
 from .chain import Anchor
 from .config import RecordsConfig
 from .database import STORED, Database, open_database
-from .entries import ERASURE, EVENT, RETENTION, Entry, Sealed, StoredEntry, is_storable, now, seal
+from .entries import ERASURE, EVENT, RETENTION, SUPPRESSION, Entry, Sealed, StoredEntry, is_storable, now, seal
 from .errors import RecordsUnavailable
 from .group_commit import GroupCommit
 from .queue_files import waiting_files
 from .standby import Standby, bring_back
+from .suppressions import KEY_FILE, PREFIX, SuppressionKey, check_key
 from .tables import entries as table
 
 Found = TypeVar("Found")
@@ -47,6 +49,8 @@ class Records:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="records")
         self._writer: GroupCommit[Sealed] | None = None
         self._standby: Standby | None = None
+        self._key_path = str(workspace / KEY_FILE)
+        self._key: SuppressionKey | None = None
         if writable:
             self._writer = GroupCommit(f"the log in {database.name}", database.append, config.commit_timeout)
             if config.on_failure == "queue":
@@ -64,7 +68,7 @@ class Records:
         ------
         NotReady : when there is no such workspace; when there are no records, or only those of an older version, and
             `writable` is false; when a newer version of nextproduct has written them
-        RecordsUnavailable : when the database cannot be reached
+        RecordsUnavailable : when the database cannot be reached, or what it keeps of refusals cannot be understood
         BadConfiguration : when the settings name none
         BadInput : when what was left in files is damaged, and nothing may be answered that is not on record
         """
@@ -74,6 +78,7 @@ class Records:
                 database.prepare()
             else:
                 database.require()
+            check_key(SuppressionKey.find(workspace), database.key_names(), workspace)
             records = cls(workspace, config, database, writable=writable)
         except BaseException:
             database.close()
@@ -119,7 +124,7 @@ class Records:
         """
         writer = self._open_writer()
         for entry in entries:
-            if entry.kind in (ERASURE, RETENTION):
+            if entry.kind in (ERASURE, RETENTION, SUPPRESSION):
                 raise BadInput(f"records: an entry of kind {entry.kind} is written by what it tells of, not appended")
         self.database.ensure_there()
         standby, at = self._standby, now()
@@ -144,27 +149,32 @@ class Records:
         return asyncio.run(self.append(entries))
 
     async def events_of(self, customer_ids: Sequence[str]) -> dict[str, list[StoredEntry]]:
-        """The events of each customer who has any, in the order in which they were recorded.
+        """The events of each customer who has any, in the order in which they were recorded; among them refusals that
+        outlived what was erased.
 
         Raises
         ------
         RecordsUnavailable : when the database cannot be read and its events are not kept in memory either
         """
         wanted = [customer_id for customer_id in customer_ids if is_storable(customer_id)]
-        standby = self._standby
+        key, standby = self._suppression_key(), self._standby
+        hidden = {} if key is None else {key.pseudonym(customer_id): customer_id for customer_id in wanted}
         if standby is not None and standby.is_down:
-            found = standby.events_of(wanted)
+            found = standby.events_of([*wanted, *hidden])
         else:
             try:
                 found = await self._read(self.database.events_of, wanted)
+                if hidden:
+                    found = [*await self._read(self.database.suppressions_of, list(hidden)), *found]
             except RecordsUnavailable:
                 if standby is None:
                     raise
                 standby.is_down = True
-                found = standby.events_of(wanted)
+                found = standby.events_of([*wanted, *hidden])
         events: dict[str, list[StoredEntry]] = {}
         for event in found:
-            events.setdefault(str(event.customer_id), []).append(event)
+            customer_id = str(event.customer_id)
+            events.setdefault(hidden.get(customer_id, customer_id), []).append(event)
         return events
 
     async def find(self, entry_id: str) -> StoredEntry | None:
@@ -186,16 +196,32 @@ class Records:
         wanted = [entry_id for entry_id in entry_ids if is_storable(entry_id)]
         return {entry.entry_id: entry for entry in await self._read(self.database.entries_by_id, wanted)}
 
-    def all_events(self) -> list[StoredEntry]:
-        """The events of all customers, in the order in which they were recorded; for threads that may wait.
+    def all_events(self, customer_ids: Callable[[], Iterable[str]]) -> dict[str, list[StoredEntry]]:
+        """The events of all customers, as `events_of` gives them; for threads that may wait.
+
+        Parameters
+        ----------
+        customer_ids : gives those among whom refusals that outlived what was erased are looked for, if there are any
 
         Raises
         ------
         RecordsUnavailable : when the database cannot be read
         """
-        numbers = select(table.c.seq).where(table.c.kind == EVENT)  # which an index has all it takes for
+        # an index has all it takes to find them
+        numbers = select(table.c.seq).where(table.c.kind.in_((EVENT, SUPPRESSION)))
         statement = select(*STORED).where(table.c.seq.in_(numbers), table.c.customer_id.is_not(None))
-        return [StoredEntry(*row) for row in self.database.select(statement.order_by(table.c.seq))]
+        events: dict[str, list[StoredEntry]] = {}
+        for row in self.database.select(statement.order_by(table.c.seq)):
+            event = StoredEntry(*row)
+            events.setdefault(str(event.customer_id), []).append(event)
+        hidden = {name: events.pop(name) for name in list(events) if name.startswith(PREFIX)}
+        key = self._suppression_key()
+        if hidden and key is not None:
+            for customer_id in customer_ids():
+                refused = hidden.get(key.pseudonym(customer_id))
+                if refused is not None:
+                    events[customer_id] = [*refused, *events.get(customer_id, ())]
+        return events
 
     def newest(self, count: int, *, customer_id: str | None = None, kind: str | None = None) -> list[StoredEntry]:
         """The last `count` entries, of one customer or kind if one is named, oldest first; for threads that may wait.
@@ -231,6 +257,12 @@ class Records:
             self._writer.close()
         self._readers.shutdown()
         self.database.close()
+
+    def _suppression_key(self) -> SuppressionKey | None:
+        """None while nothing has been suppressed; its file is there before the first entry that it is needed for."""
+        if self._key is None and os.path.exists(self._key_path):
+            self._key = SuppressionKey.find(self.workspace)
+        return self._key
 
     def _open_writer(self) -> GroupCommit[Sealed]:
         if self._writer is None:

@@ -33,7 +33,7 @@ from .database import (
     revision_of,
     write_new,
 )
-from .entries import Row, Sealed, StoredEntry, linked
+from .entries import SUPPRESSION, Row, Sealed, StoredEntry, linked
 from .errors import NoRecords, RecordsUnavailable
 from .shared_end import SharedEnd
 from .tables import REVISION
@@ -47,6 +47,7 @@ _OF_CUSTOMERS = (
     f"SELECT {_STORED} FROM entries WHERE customer_id IN (SELECT value FROM json_each(?)) AND kind = 'event' "
     "ORDER BY seq"
 )
+_SUPPRESSED = _OF_CUSTOMERS.replace("'event'", f"'{SUPPRESSION}'")
 _BY_ID = f"SELECT {_STORED} FROM entries WHERE entry_id IN (SELECT value FROM json_each(?)) ORDER BY seq"
 _END = "SELECT seq, chain FROM entries ORDER BY seq DESC LIMIT 1"
 _INSERT = f"INSERT INTO entries ({', '.join(Row._fields)}) VALUES "
@@ -130,6 +131,10 @@ class SQLite(Database):
         if len(customer_ids) == 1:
             return self._find(_OF_CUSTOMER, customer_ids[0])
         return self._find(_OF_CUSTOMERS, json.dumps(customer_ids))
+
+    def suppressions_of(self, pseudonyms: Sequence[str]) -> list[StoredEntry]:
+        """By the index, on a connection of this thread."""
+        return self._find(_SUPPRESSED, json.dumps(pseudonyms))
 
     def entries_by_id(self, entry_ids: Sequence[str]) -> list[StoredEntry]:
         """By the index, on a connection of this thread."""

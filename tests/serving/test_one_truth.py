@@ -1,6 +1,8 @@
 """Whatever decides, decides with the same: the service, every command, every list and every simulation."""
 
 import json
+import sqlite3
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import orjson
@@ -93,6 +95,39 @@ def test_policy_reports_hear_of_what_has_happened(bank, customer):
     policy = bank.workspace / "policy.yaml"
     expected = said("policy", "levers", bank.workspace)["expected_value"]
     assert said("policy", "diff", policy, policy, "--on", bank.workspace)["expected_value"] == expected
+
+
+@pytest.mark.parametrize("how", ["erase", "forget"])
+@pytest.mark.parametrize("channel", [None, "rm"])
+def test_who_refused_stays_refused_whatever_is_erased(bank, customer, tmp_path, how, channel):
+    """Broken before: erasing a person, or what is old, brought marketing back to who had refused it."""
+    told = {"customer_id": customer, "kind": "consent", "purpose": "marketing", "granted": False, "channel": channel}
+    assert bank.post("/v1/events", json=told).status_code == 201
+    if how == "erase":
+        words = ("erase", bank.workspace, customer, "--reason", "asked", "--yes")
+    else:
+        words = ("forget", bank.workspace, "--before", datetime.now(UTC).date(), "--yes")
+        forget_all(bank)
+    done = run("log", *words)
+    assert done.exit_code == 0, (done.exception, done.output)
+    assert not bank.service.records.newest(9, customer_id=customer, kind="event")
+    assert recommended(bank, customer)["recommendations"] == []
+    consents = bank.get(f"/v1/customers/{customer}").json()["consents"]
+    assert [each["granted"] for each in consents if (each["purpose"], each["channel"]) == ("marketing", channel)] == [
+        False
+    ]
+    assert customer not in set(listed(bank, tmp_path)["customer_id"])
+    assert said("recommend", bank.workspace, customer)["recommendations"] == []
+    # a decision that heard of it is made again as it was
+    decision_id = bank.get(f"/v1/customers/{customer}/recommendations").json()["decision_id"]
+    assert bank.post(f"/v1/decisions/{decision_id}:replay").json()["recommendations"] == []
+
+
+def forget_all(bank):
+    """Let the entries be of yesterday, which only somebody at the database can."""
+    with sqlite3.connect(bank.workspace / "records.db") as database:
+        database.execute("UPDATE entries SET at = '2026-01-01T00:00:00.000000Z'")
+    database.close()
 
 
 class TestWhatIsInUse:
