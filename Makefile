@@ -11,7 +11,7 @@ PORT ?= 8000
 export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test lint types bench lock clean
+.PHONY: help install demo test proof lint types bench lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ demo: $(INSTALLED)  ## A synthetic bank from tables to a served suggestion; DATA
 
 test: $(INSTALLED)  ## The whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+proof: $(INSTALLED)  ## The tests that search, with large counts; most of an hour
+	NEXTPRODUCT_PROOF=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m proof
 
 lint: $(INSTALLED)  ## Style, formatting and the one-way import rule
 	$(BIN)/ruff check .
