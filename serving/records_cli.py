@@ -121,16 +121,26 @@ def erase_(
     yes: _YesOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Remove all that is on record of a person, for good; that it was done is on record, too."""
+    """Remove all that is on record of a person, for good, and take them off the lists that are kept.
+
+    That it was done is on record, too, and what they refused stays refused.
+    """
     from contextlib import closing
 
+    from .campaigns import lists_without
     from .records import erase
 
     if not yes:
         typer.confirm(f"Remove all that is on record of customer {customer_id}, for good?", abort=True)
     with closing(_open(workspace, config, writable=True)) as records:
-        done = erase(records, customer_id, reason=reason, by=by or getpass.getuser())
-    typer.echo(f"{done.erased:,} entries emptied; entry {done.entry_id} says so.")
+        lists = lists_without(workspace, customer_id)
+        told = {each.path.name: each.name for each in lists}
+        done = erase(records, customer_id, reason=reason, by=by or getpass.getuser(), lists=told)
+        for each in lists:
+            each.replace()
+    typer.echo(f"{done.erased:,} entries emptied, {len(lists):,} lists shortened; entry {done.entry_id} says so.")
+    if lists:
+        typer.echo("Copies of these lists that were written elsewhere are for those who have them to shorten.")
 
 
 @app.command()

@@ -13,6 +13,9 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow.parquet as pq
+
+from features.contracts import CUSTOMER_ID
 
 from ..deployment import Door
 from ..records import Entry, RecordsUnavailable, new_entry_id
@@ -20,6 +23,47 @@ from ..records.entries import LIST
 from .target_list import check_path, write_list
 
 FOLDER = "lists"
+
+
+@dataclass(frozen=True)
+class ListWithout:
+    """A kept list from which a person is to be taken.
+
+    Attributes
+    ----------
+    path : the file as it is
+    part : beside it, the same without the person
+    name : what that will be called: the digest of its content
+    """
+
+    path: Path
+    part: Path
+    name: str
+
+    def replace(self) -> None:
+        """Put the one in the place of the other."""
+        self.part.replace(self.path.with_name(self.name))
+        self.path.unlink()
+
+
+def lists_without(workspace: Path, customer_id: str) -> list[ListWithout]:
+    """The kept lists that a person is on, and what each will be when they are taken off it; nothing is replaced yet."""
+    found: list[ListWithout] = []
+    for path in sorted((workspace / FOLDER).glob("[!.]*")):
+        frame = _read(path)
+        theirs = frame[CUSTOMER_ID] == customer_id
+        if theirs.any():
+            part = path.with_name(f".{os.getpid()}-{len(found)}{path.suffix}")
+            write_list(frame[~theirs], part)
+            found.append(ListWithout(path, part, f"{sha256(part.read_bytes()).hexdigest()}{path.suffix}"))
+    return found
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A list as it was written: of CSV, whatever stands in a cell stays as it stands there."""
+    if path.suffix == ".csv":
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    return pq.read_table(path).to_pandas()
 
 
 @dataclass(frozen=True)

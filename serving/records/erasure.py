@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.progress import Progress
@@ -54,7 +55,9 @@ class Retention:
     erased: int
 
 
-def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasure:
+def erase(
+    records: Records, customer_id: str, *, reason: str, by: str, lists: Mapping[str, str] | None = None
+) -> Erasure:
     """Remove payload, salt and customer from every entry of a person, as PIPL and GDPR ask.
 
     An entry of kind erasure says who did it, why, and the numbers of the entries, but nothing of the person. What the
@@ -66,10 +69,11 @@ def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasur
     ----------
     reason : is kept: it must not name the person
     by : who asks for it
+    lists : files of kept lists that the person is taken off, and what each is called without them
 
     Raises
     ------
-    NotFound : when nothing of that person is on record
+    NotFound : when nothing of that person is on record, nor on any list
     BadInput : when there is no reason
     RecordsUnavailable : when the records cannot be written, or decisions that wait in files cannot be put there first
     """
@@ -78,7 +82,8 @@ def erase(records: Records, customer_id: str, *, reason: str, by: str) -> Erasur
     _bring_all_back(records)
     own = entries.c.customer_id == customer_id
     with records.database.writing() as connection:
-        done = _empty(connection, own, ERASURE, {"reason": reason, "by": by}, records.workspace)
+        said = {"reason": reason, "by": by} | ({"lists": lists} if lists else {})
+        done = _empty(connection, own, ERASURE, said, records.workspace)
     records.database.scrub()  # even when nothing was found: a first attempt may have been interrupted here
     if done is None:
         raise NotFound(f"nothing of customer {customer_id} is on record")
@@ -131,12 +136,12 @@ def _bring_all_back(records: Records) -> None:
 
 
 def _empty(
-    connection: Connection, which: ColumnElement[bool], kind: str, said: dict[str, str], workspace: Path
+    connection: Connection, which: ColumnElement[bool], kind: str, said: dict[str, Any], workspace: Path
 ) -> Erasure | None:
     """Empty some entries, chain the refusals among them that are kept, and the entry that tells of it; None if there
-    are none."""
+    are none, and nothing else is to be told."""
     seqs = connection.scalars(select(entries.c.seq).where(which).order_by(entries.c.seq)).all()
-    if not seqs:
+    if not seqs and "lists" not in said:
         return None
     kept = suppressions(connection, which, workspace, kind)
     connection.execute(update(entries).where(which).values(customer_id=None, salt=None, payload=None))

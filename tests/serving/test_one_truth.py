@@ -193,6 +193,30 @@ class TestLists:
         assert isinstance(done.exception, RecordsUnavailable)
         assert not out.exists()
 
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    def test_who_is_erased_is_on_no_list_that_is_kept(self, bank, customer, tmp_path, suffix):
+        out = tmp_path / f"list.{suffix}"
+        words = ("--products", PRODUCTS, "--size", EVERYBODY, "--out", out)
+        assert run("campaign", bank.workspace, *words).exit_code == 0
+        kept = {path.name for path in (bank.workspace / "lists").iterdir()}
+        done = run("log", "erase", bank.workspace, customer, "--reason", "asked", "--yes")
+        assert done.exit_code == 0, done.exception
+        for path in bank.workspace.rglob("lists/*"):
+            assert customer.encode() not in path.read_bytes()
+        (entry,) = bank.service.records.newest(1, kind="erasure")
+        told = orjson.loads(entry.payload)["lists"]
+        assert set(told) <= kept
+        whole = read(out)
+        new = bank.workspace / "lists" / told[f"{sha256(out.read_bytes()).hexdigest()}.{suffix}"]
+        assert sha256(new.read_bytes()).hexdigest() == new.stem
+        pd.testing.assert_frame_equal(read(new), whole[whole["customer_id"] != customer].reset_index(drop=True))
+        again = run("log", "erase", bank.workspace, customer, "--reason", "asked", "--yes")
+        assert again.exit_code == 0 or "nothing of customer" in str(again.exception)
+
+
+def read(path):
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
 
 class TestWithoutRecords:
     def test_before_anything_happened_there_are_none(self, own, tmp_path):
