@@ -20,6 +20,7 @@ from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
 
 from .access import Role, create_demo_key, issue_demo_token
 from .config import ServingConfig
+from .decisions import FreshEvents
 from .decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path, standard_policy_path
 from .decisions.policy.use import use_policy
 from .decisions.reason_codes import REASONS_OF
@@ -84,7 +85,7 @@ def run_demo(
         recommender, customer_ids = door.recommender, _sample_ids(door.recommender)
         fresh = door.happened_to(customer_ids)
         samples = [recommender.recommend(customer_id, SUGGESTED, fresh=fresh) for customer_id in customer_ids]
-        console.print(_what_is_excluded(recommender))
+        console.print(_what_is_excluded(recommender, door.happened()))
         console.print(suggestions_table(samples))
         console.print(str(door), markup=False, highlight=False)
     settings = serving.model_copy(update={"port": port or serving.port})
@@ -123,11 +124,11 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
     )
 
 
-def _what_is_excluded(recommender: Recommender) -> Table:
+def _what_is_excluded(recommender: Recommender, fresh: FreshEvents) -> Table:
     """What each layer of the policy excludes first, over all customers and products."""
     policy = recommender.compiled_for(recommender.policy.policy)
     score = recommender.score_for(recommender.policy.policy)
-    (found,) = simulate(score, [policy], recommender.context(), limit=SUGGESTED)
+    (found,) = simulate(score, [policy], recommender.context(), limit=SUGGESTED, fresh=fresh)
     pairs = found.customers * len(found.product_ids)
     table = Table(title=f"What the policy {found.policy} does, of {pairs:,} pairs of customer and product")
     table.add_column("layer")

@@ -183,6 +183,7 @@ def simulate(
     context: Context | None = None,
     *,
     limit: int,
+    fresh: FreshEvents | None = None,
     progress: Progress | None = None,
 ) -> list[Simulation]:
     """What each of `policies`, made ready for the same states and period, would have offered to everybody.
@@ -191,14 +192,17 @@ def simulate(
     ----------
     context : by default each policy's first channel and the last day of the period
     limit : offers a customer gets at most
+    fresh : as of `Scenario`
 
     Raises
     ------
     BadInput : when the policies are of different states or periods
     NotFound : when one lacks the context's channel
     """
+    happened = _NOTHING if fresh is None else fresh
     scenarios = [
-        Scenario.of(policy, score) if context is None else Scenario(policy, context, score) for policy in policies
+        Scenario.of(policy, score, fresh=happened) if context is None else Scenario(policy, context, score, happened)
+        for policy in policies
     ]
     tallies = [_Tally(scenario) for scenario in scenarios]
     for number, _, decisions in decided(scenarios, limit=limit, progress=progress):

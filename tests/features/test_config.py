@@ -33,7 +33,11 @@ def test_without_a_file_everything_is_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("a.toml", "[bild]\nthreads = 2\n", "no section is called 'bild'; there are: bank, build, training, evaluation"),
+        (
+            "a.toml",
+            "[bild]\nthreads = 2\n",
+            "no section is called 'bild'; there are: bank, build, training, evaluation",
+        ),
         ("a.toml", "[build]\nthread = 2\n", "build.thread: Extra inputs are not permitted"),
         ("a.yaml", "build: {threads: 0}\n", "build.threads: Input should be greater than or equal to 1"),
         ("a.toml", '[build]\nperiod = "day"\n', "build.period: Input should be 'week', 'month' or 'quarter'"),
