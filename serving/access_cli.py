@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.cli import WorkspaceArgument
+from features.cli import ConfigOption, WorkspaceArgument
 
 from .access.roles import Role
+
+if TYPE_CHECKING:
+    from .access.config import AccessConfig
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -35,7 +39,11 @@ def token(
     rm: RmOption = None,
     branch: BranchOption = None,
     subject: Annotated[str | None, typer.Option(help="Who it is for. Default: the RM, or else the role.")] = None,
-    ttl: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=86_400, help="Until it expires.")] = 3600,
+    ttl: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", min=1, help="Until it expires; serving.access.max_token_seconds are the most."),
+    ] = 3600,
+    config: ConfigOption = None,
 ) -> None:
     """Print a token for trying the service of a demonstration: send it as `Authorization: Bearer TOKEN`.
 
@@ -44,7 +52,10 @@ def token(
     """
     from .access.demo_key import issue_demo_token
 
-    typer.echo(issue_demo_token(workspace, role, rm, branch, subject, ttl))
+    longest = _settings(workspace, config).max_token_seconds
+    made = issue_demo_token(workspace, role, rm, branch, subject, ttl, longest)
+    _check_whose(workspace, rm, branch)
+    typer.echo(made)
 
 
 @keys.command()
@@ -54,15 +65,20 @@ def create(
     role: RoleOption,
     rm: RmOption = None,
     branch: BranchOption = None,
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Until it expires. Default: it does not.")] = None,
+    days: Annotated[
+        int, typer.Option(min=1, help="Until it expires; serving.access.max_key_days are the most.")
+    ] = 90,
+    config: ConfigOption = None,
 ) -> None:
     """Make a key for a machine and print it, once: only a hash of it is kept. Send it as `X-API-Key: KEY`."""
     from features.progress import console
 
     from .access.api_keys import create_api_key
 
-    typer.echo(create_api_key(workspace, name, role, rm, branch, days))
-    console.print("Keep it where secrets are kept: it cannot be shown again.")
+    longest = _settings(workspace, config).max_key_days
+    _check_whose(workspace, rm, branch)
+    typer.echo(create_api_key(workspace, name, role, rm, branch, days, longest))
+    console.print(f"Keep it where secrets are kept: it cannot be shown again. It expires in {days} days.")
 
 
 @keys.command("list")
@@ -85,7 +101,7 @@ def list_keys(workspace: WorkspaceArgument) -> None:
     for column in ("id", "name", "role", "RM", "branch", "created", "expires", "state"):
         table.add_column(column)
     for key in found:
-        expires = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d}"
+        expires = _NO_EXPIRY if key.expires_at is None else f"{key.expires_at:%Y-%m-%d}"
         table.add_row(
             key.id, key.name, key.role, key.rm_id, key.branch_id, f"{key.created_at:%Y-%m-%d}", expires, key.state(now)
         )
@@ -105,3 +121,34 @@ def revoke(
 
 
 app.add_typer(keys, name="key", rich_help_panel="Access")
+
+_NO_EXPIRY = "no expiry: made before; replace"
+
+
+def _settings(workspace: Path, config: Path | None) -> AccessConfig:
+    from features.config import config_path, read_section
+
+    from .config import ServingConfig
+
+    return read_section(config_path(config, workspace), "serving", ServingConfig).access
+
+
+def _check_whose(workspace: Path, rm: str | None, branch: str | None) -> None:
+    """See to it that the RM and the branch have customers, where there are any customers yet."""
+    if rm is None and branch is None:
+        return
+    from features.errors import NotReady
+    from features.states import current_states
+
+    from .access.whose import check_whose
+    from .deployment.deployments import current
+    from .deployment.opening import open_states
+
+    in_use = current(workspace)
+    try:
+        states = current_states(workspace) if in_use is None else open_states(workspace, in_use.states)
+    except NotReady as error:
+        named = " and ".join(name for name in (rm, branch) if name is not None)
+        typer.secho(f"Warning: {named} cannot be checked: {error}", fg=typer.colors.YELLOW, err=True)
+        return
+    check_whose(states, rm, branch, workspace)

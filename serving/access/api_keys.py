@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from features.errors import BadInput, NotFound
 
+from .config import AccessConfig
 from .errors import NotAuthenticated
 from .principal import Principal, check_name
 from .private_file import WatchedFile, only_writer_of, replace_private
@@ -25,6 +26,10 @@ from .roles import Role
 _log = logging.getLogger(__name__)
 
 API_KEYS_FILE = "api-keys.json"
+USUAL_DAYS = 90
+"""Days that a key lasts when nobody says otherwise."""
+LONGEST_DAYS = AccessConfig().max_key_days
+"""Days that a key may last unless the settings say otherwise."""
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -51,6 +56,7 @@ class ApiKey(BaseModel):
     """Of the secret."""
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+    """None: it was made when keys needed no end; none is made so any more."""
     revoked_at: AwareDatetime | None = None
 
     @model_validator(mode="after")
@@ -79,21 +85,23 @@ def create_api_key(
     role: Role,
     rm_id: str | None = None,
     branch_id: str | None = None,
-    days: int | None = None,
+    days: int = USUAL_DAYS,
+    longest: int = LONGEST_DAYS,
 ) -> str:
     """Make a key and return it as it is presented: it cannot be shown again.
 
     Parameters
     ----------
-    days : until it expires; None: it does not
+    days : until it expires, from 1
+    longest : days at most, as the service's settings have it
 
     Raises
     ------
     NotFound : when there is no such workspace
     BadInput : when role and ids do not fit, or the file of keys cannot be read
     """
-    if days is not None and not 1 <= days <= 3650:
-        raise BadInput(f"a key lasts 1 to 3650 days, not {days}")
+    if not 1 <= days <= longest:
+        raise BadInput(f"a key lasts 1 to {longest} days, not {days}")
     check_name("name", name)
     key_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
     Principal(f"key:{key_id}", role, rm_id, branch_id, how="api_key")
@@ -106,7 +114,7 @@ def create_api_key(
         branch_id=branch_id,
         sha256=_hash(secret).hex(),
         created_at=now,
-        expires_at=None if days is None else now + timedelta(days=days),
+        expires_at=now + timedelta(days=days),
     )
     path = workspace / API_KEYS_FILE
     with only_writer_of(path):
@@ -200,13 +208,19 @@ class ApiKeyVerifier:
         return self._usable
 
     def _read_file(self) -> Mapping[str, _Usable]:
+        keys = _read(self._file.path)
+        endless = [key.id for key in keys if key.revoked_at is None and key.expires_at is None]
+        if endless:
+            _log.warning(
+                "API keys without expiry are accepted, made before keys had to have one: replace %s", ", ".join(endless)
+            )
         return {
             key.id: _Usable(
                 bytes.fromhex(key.sha256),
                 float("inf") if key.expires_at is None else key.expires_at.timestamp(),
                 key.principal(),
             )
-            for key in _read(self._file.path)
+            for key in keys
             if key.revoked_at is None
         }
 

@@ -102,7 +102,10 @@ class Authenticator:
 
 
 def _demo_rules(config: AccessConfig) -> TokenRules:
-    return TokenRules(DEMO_ALGORITHM, DEMO_ISSUER, DEMO_ISSUER, config.leeway, ROLE_CLAIM, RM_CLAIM, BRANCH_CLAIM)
+    return TokenRules(
+        DEMO_ALGORITHM, DEMO_ISSUER, DEMO_ISSUER, config.leeway, config.max_token_seconds, ROLE_CLAIM, RM_CLAIM,
+        BRANCH_CLAIM,
+    )  # fmt: skip
 
 
 def _configured_rules(config: AccessConfig) -> TokenRules:
@@ -111,6 +114,7 @@ def _configured_rules(config: AccessConfig) -> TokenRules:
         config.issuer,
         config.audience,
         config.leeway,
+        config.max_token_seconds,
         config.role_claim,
         config.rm_claim,
         config.branch_claim,

@@ -35,6 +35,10 @@ class AccessConfig(BaseModel):
     """The claim with an RM's id, text as in the customers table."""
     branch_claim: str = Field(default="branch_id", min_length=1)
     """The claim with a branch's id, text as in the customers table."""
+    max_token_seconds: int = Field(default=43_200, ge=60)
+    """Seconds between a token's `iat` and its `exp`, at most: one that lasts longer is refused."""
+    max_key_days: int = Field(default=365, ge=1)
+    """Days that a machine's key may be made for."""
     jwks_seconds: int = Field(default=300, ge=1)
     """Seconds after which keys are fetched again from an address. A file is read again when it changes."""
     requests_per_second: float = Field(default=2000.0, gt=0)

@@ -14,7 +14,7 @@ from jwt.exceptions import PyJWTError
 
 from features.errors import BadInput, NotReady
 
-from .config import Algorithm
+from .config import AccessConfig, Algorithm
 from .key_set import KeySet, read_key_set
 from .principal import Principal
 from .private_file import only_writer_of, replace_private
@@ -24,7 +24,8 @@ DEMO_KEY_FILE = "demo-key.json"
 DEMO_ISSUER = "nextproduct-demo"
 """Issuer and audience of the demonstration's tokens."""
 DEMO_ALGORITHM: Algorithm = "ES256"
-LONGEST_TTL = 86_400
+LONGEST_TTL = AccessConfig().max_token_seconds
+"""Seconds that a token may last unless the settings say otherwise."""
 
 ROLE_CLAIM = "role"
 RM_CLAIM = "rm_id"
@@ -55,21 +56,23 @@ def issue_demo_token(
     branch_id: str | None = None,
     subject: str | None = None,
     ttl: int = 3600,
+    longest: int = LONGEST_TTL,
 ) -> str:
     """A token that the demonstration's service accepts.
 
     Parameters
     ----------
     subject : who it is for; by default the RM, or else the role
-    ttl : seconds until it expires, 1 to 86,400
+    ttl : seconds until it expires, from 1
+    longest : seconds at most, as the service's settings have it
 
     Raises
     ------
     NotReady : when the workspace has no demonstration key
     BadInput : when role and ids do not fit, the time is out of range, or the key cannot be read
     """
-    if not 1 <= ttl <= LONGEST_TTL:
-        raise BadInput(f"a token lasts 1 to {LONGEST_TTL} seconds, not {ttl}")
+    if not 1 <= ttl <= longest:
+        raise BadInput(f"a token lasts 1 to {longest} seconds, not {ttl}")
     principal = Principal(subject or rm_id or f"demo-{role}", role, rm_id, branch_id, how="token")
     now = int(time.time())
     claims = {

@@ -53,6 +53,8 @@ class TokenRules:
     audience: str
     leeway: float
     """Seconds."""
+    longest_life: int
+    """Seconds."""
     role_claim: str
     rm_claim: str
     branch_claim: str
@@ -118,6 +120,8 @@ class TokenVerifier:
             )
         except exceptions.PyJWTError as error:
             raise NotAuthenticated(_WORDS.get(type(error), "the token is malformed")) from None
+        if int(claims["exp"]) - int(claims["iat"]) > rules.longest_life:
+            raise NotAuthenticated(f"the token lasts longer than the {rules.longest_life} seconds allowed")
         return _principal(claims, rules), int(claims["exp"])
 
     def _key_of(self, header: dict[str, Any], keys: KeySet) -> jwt.PyJWK:

@@ -77,8 +77,8 @@ class TestCreate:
             (("", Role.ANALYST), "name has to be"),
             (("two\nlines", Role.ANALYST), "name has to be"),
             (("CRM", Role.RM, "\n"), "rm_id has to be"),
-            (("CRM", Role.ANALYST, None, None, 0), "a key lasts 1 to 3650 days, not 0"),
-            (("CRM", Role.ANALYST, None, None, 3651), "a key lasts 1 to 3650 days, not 3651"),
+            (("CRM", Role.ANALYST, None, None, 0), "a key lasts 1 to 365 days, not 0"),
+            (("CRM", Role.ANALYST, None, None, 366), "a key lasts 1 to 365 days, not 366"),
         ],
     )
     def test_what_does_not_fit_is_refused_and_nothing_written(self, tmp_path, arguments, said):
@@ -128,6 +128,17 @@ class TestVerify:
         assert reason_of(by, over) == "the key has expired"
         assert by.principal_of(fine).role is Role.ANALYST
         assert [key.state(datetime.now(UTC)) for key in list_api_keys(tmp_path)] == ["expired", "active"]
+
+    def test_one_from_before_that_has_no_end_is_accepted_and_named_in_the_log(self, tmp_path, caplog):
+        key = create_api_key(tmp_path, "CRM", Role.ANALYST)
+        path = tmp_path / API_KEYS_FILE
+        assert not caplog.records
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["keys"][0]["expires_at"] = None
+        path.write_text(json.dumps(content), encoding="utf-8")
+        assert ApiKeyVerifier(tmp_path).principal_of(key).role is Role.ANALYST
+        (warning,) = caplog.messages
+        assert warning.endswith(f"replace {parts(key)[0]}")
 
     @fuzzed
     @given(data=st.data())

@@ -57,6 +57,7 @@ def rules(algorithm="ES256", **changes):
         "issuer": ISSUER,
         "audience": AUDIENCE,
         "leeway": 30.0,
+        "longest_life": 43_200,
         "role_claim": "role",
         "rm_claim": "rm_id",
         "branch_claim": "branch_id",
@@ -225,6 +226,17 @@ class TestClaims:
     @pytest.mark.parametrize("value", ["soon", [], {}, float("nan"), float("inf"), [2**40]])
     def test_a_time_is_a_number(self, name, value):
         reason_of(OURS.token(**{name: value}))
+
+    @pytest.mark.parametrize("longest", [60, 3600, 43_200])
+    def test_it_does_not_last_too_long(self, longest):
+        """Broken before: a token that expires in a hundred years was as good as one of five minutes."""
+        short = verifier(OURS, longest_life=longest)
+        now = int(time.time())
+        assert short.principal_of(OURS.token(iat=now - 10, exp=now - 10 + longest)) == RM
+        for token in (OURS.token(iat=now - 10, exp=now - 9 + longest), OURS.token(iat=-(10**9), exp=now + 5)):
+            with pytest.raises(NotAuthenticated) as caught:
+                short.principal_of(token)
+            assert caught.value.reason == f"the token lasts longer than the {longest} seconds allowed"
 
     @pytest.mark.parametrize("value", [True, 0, -1, -(10**300)])
     def test_the_beginning_of_time_has_passed(self, value):
