@@ -33,7 +33,7 @@ def check_whose(states: CustomerStates, rm_id: str | None, branch_id: str | None
             raise NotFound(f"{option} {named}: the customers in use in {workspace} have no {column} at all")
         near = get_close_matches(named, known, n=_SHOWN, cutoff=0.0)
         raise NotFound(
-            f"{option} {named}: no customer in use in {workspace} has this {kind}; {len(known):,} have customers, spelt "
+            f"{option} {named}: no customer in use in {workspace} has this {kind}; {len(known):,} have some, spelt "
             f"most like it: {', '.join(near)}"
         )
 

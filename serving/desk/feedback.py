@@ -125,25 +125,34 @@ def feedback_entries(
     return (entry, event_entry(heard, entry_id=new_entry_id(), told=told)), heard
 
 
-def check_referral(referral: StoredEntry | None, feedback: Feedback) -> dict[str, Any]:
-    """What was referred, which `feedback` is the result of.
+def referral_in(entry: StoredEntry | None, customer_id: str) -> dict[str, Any] | None:
+    """What an entry on record says, where it refers that customer to a colleague; else None."""
+    if entry is None or entry.kind != FEEDBACK or entry.payload is None or entry.customer_id != customer_id:
+        return None
+    said: dict[str, Any] = orjson.loads(entry.payload)
+    return said if said["feedback"]["outcome"] == Outcome.REFERRED else None
+
+
+def check_referral(referral: dict[str, Any] | None, feedback: Feedback) -> None:
+    """See to it that `feedback`, where it says that it is the result of a referral, can be that of `referral`.
 
     Raises
     ------
     NotFound : when there is no such referral
     BadInput : when it was of another product
     """
-    said = None if referral is None or referral.payload is None else orjson.loads(referral.payload)
-    if said is None or referral is None or referral.kind != FEEDBACK or said["feedback"]["outcome"] != Outcome.REFERRED:
+    if feedback.referral_id is None:
+        return
+    if referral is None:
         raise NotFound(f"there is no referral {feedback.referral_id!r}")
-    if said["feedback"]["product_id"] != feedback.product_id:
+    if referral["feedback"]["product_id"] != feedback.product_id:
         raise BadInput(f"referral {feedback.referral_id} was of another product")
-    return said
 
 
-def may_conclude(principal: Principal, referral: dict[str, Any]) -> bool:
-    """Whether a referral was made to the principal, whoever's customer it is."""
-    return principal.role is Role.RM and principal.rm_id == referral["feedback"]["referred_to"]
+def may_conclude(principal: Principal, referral: dict[str, Any], decision_id: str) -> bool:
+    """Whether a suggestion of that decision was referred to the principal, whoever's customer it is."""
+    said = referral["feedback"]
+    return principal.role is Role.RM and principal.rm_id == said["referred_to"] and said["decision_id"] == decision_id
 
 
 def referrals_in(entries: Sequence[StoredEntry]) -> list[dict[str, Any]]:

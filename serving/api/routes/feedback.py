@@ -12,7 +12,7 @@ from features.errors import BadInput, NotFound
 from ...access import Principal
 from ...desk.customers import check_sees
 from ...desk.events import Counting, check_room, counting, day_of
-from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude
+from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude, referral_in
 from ...recommender import Recommender
 from ...records import StoredEntry
 from ...records.entries import DECISION
@@ -50,13 +50,13 @@ async def feedback(
     decision = await service.records.find(said.decision_id)
     if decision is None or decision.kind != DECISION or decision.payload is None or decision.customer_id is None:
         raise unknown_decision(said.decision_id)
+    referral = await _referral(service, said.referral_id, decision.customer_id)
+    # before anything is said of what was sent: to a stranger it must not matter whether there is such a decision
+    if referral is None or not may_conclude(principal, referral, said.decision_id):
+        check_decision_seen(principal, recommender, decision)
     try:
         given = Feedback(**said.model_dump() | {"day": day_of(said.day, recommender)})
-        referral = await _referral(service, given)
-        if referral is not None and referral["customer_id"] != decision.customer_id:
-            raise NotFound(f"there is no referral {given.referral_id!r}")
-        if referral is None or not may_conclude(principal, referral):
-            check_decision_seen(principal, recommender, decision)
+        check_referral(referral, given)
         entry_id = entry_id_of("feedback", principal, idempotency_key)
         entries, event = feedback_entries(
             given, orjson.loads(decision.payload), entry_id=entry_id,
@@ -94,7 +94,6 @@ def check_decision_seen(principal: Principal, recommender: Recommender, decision
         raise unknown_decision(decision.entry_id) from None
 
 
-async def _referral(service: Service, given: Feedback) -> dict[str, Any] | None:
-    if given.referral_id is None:
-        return None
-    return check_referral(await service.records.find(given.referral_id), given)
+async def _referral(service: Service, referral_id: str | None, customer_id: str) -> dict[str, Any] | None:
+    """What was referred under that id, of this customer; None: nothing."""
+    return None if referral_id is None else referral_in(await service.records.find(referral_id), customer_id)
