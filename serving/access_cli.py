@@ -65,9 +65,7 @@ def create(
     role: RoleOption,
     rm: RmOption = None,
     branch: BranchOption = None,
-    days: Annotated[
-        int, typer.Option(min=1, help="Until it expires; serving.access.max_key_days are the most.")
-    ] = 90,
+    days: Annotated[int, typer.Option(min=1, help="Until it expires; serving.access.max_key_days are the most.")] = 90,
     config: ConfigOption = None,
 ) -> None:
     """Make a key for a machine and print it, once: only a hash of it is kept. Send it as `X-API-Key: KEY`."""

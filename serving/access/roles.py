@@ -20,9 +20,9 @@ class Permission(StrEnum):
     """What a role may be allowed to do."""
 
     CUSTOMER = "customer"
-    """The overview of a customer."""
+    """What is known of a customer: the overview, why a product is not suggested, and all of a decision on record."""
     RECOMMEND = "recommend"
-    """Recommendations, for one customer or many, and why a product is not among them."""
+    """Recommendations, for one customer or many, with what they say of the customer."""
     BOOK = "book"
     """The customers of an RM, as a list to work through."""
     FEEDBACK = "feedback"
@@ -30,7 +30,8 @@ class Permission(StrEnum):
     EVENTS = "events"
     """Saying what happened to a customer since the states were built."""
     DECISIONS = "decisions"
-    """Reading one decision on record, and replaying it."""
+    """Reading one decision on record, and replaying it; without `CUSTOMER` as far as its answer tells of the customer.
+    """
     VERSIONS = "versions"
     """Model, states and policy in use."""
     METRICS = "metrics"

@@ -77,7 +77,7 @@ async def why_not(
     request: Request,
     customer_id: Customer,
     product_id: Annotated[ProductId, Path(description="As in the bank's products table", examples=["fund_equity"])],
-    principal: Recommending,
+    principal: SeeingCustomers,
     limit: Limit = None,
     channel: ChannelAsked = None,
     client_asked: ClientAsked = None,

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from ...access import Principal
+from ...desk.disclosure import disclosed
 from ...desk.replay import replay
 from ...records import StoredEntry
 from ...records.entries import DECISION
@@ -33,11 +34,12 @@ DecisionId = Annotated[EntryId, Path(description="As recommendations give it")]
 )
 async def decision(request: Request, decision_id: DecisionId, principal: ReadingDecisions) -> Response:
     """What was shown, what was excluded and why, every factor, the versions, the state it was decided from, and who
-    asked."""
+    asked. What tells of the customer beyond the answer is withheld from who may not see the customer's overview."""
     service = service_of(request)
     entry = await _seen(service, principal, decision_id)
     assert entry.payload is not None
-    return json_response({"seq": entry.seq, "at": entry.at, **orjson.loads(entry.payload)})
+    record = {"seq": entry.seq, "at": entry.at, **orjson.loads(entry.payload)}
+    return json_response(disclosed(record, principal))
 
 
 @router.post(
@@ -63,6 +65,8 @@ async def _seen(service: Service, principal: Principal, decision_id: str) -> Sto
     if entry is None or entry.kind != DECISION:
         raise unknown_decision(decision_id)
     if entry.payload is None:
+        if not principal.sees_everybody:  # whose it was is gone with it: it might have been another's
+            raise unknown_decision(decision_id)
         raise Gone(f"decision {decision_id} was erased, or forgotten after the time for which records are kept")
     _, recommender = service.in_use.get()
     check_decision_seen(principal, recommender, entry)

@@ -93,7 +93,14 @@ class DecisionRecord(BaseModel):
     software: str
     versions: DecisionVersions
     state: dict[str, Any] = Field(description="The customer as the decision saw it, and the events laid over")
-    excluded: dict[str, list[str]] = Field(description="Every reason against each product, the first one first")
-    factors: dict[str, list[float | None]] = Field(description="Of every product, in the order of product ids")
+    excluded: dict[str, list[str]] | None = Field(
+        description="Every reason against each product, the first one first; null: withheld"
+    )
+    factors: dict[str, list[float | None]] | None = Field(
+        description="Of every product, in the order of product ids; null: withheld"
+    )
     exploration: None = Field(description="Nothing is shown at random")
     answer: dict[str, Any] = Field(description="What was answered")
+    withheld: list[str] = Field(
+        description="What is on record and not shown to the caller's role", examples=[["excluded", "state.age"]]
+    )

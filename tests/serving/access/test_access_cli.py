@@ -88,7 +88,6 @@ class TestToken:
     def test_impossible_options_are_refused(self, workspace, options):
         assert run("token", workspace, *options).exit_code == 2
 
-
     def test_one_that_the_service_would_refuse_is_not_made(self, workspace):
         config = workspace / "nextproduct.toml"
         config.write_text("[serving.access]\nmax_token_seconds = 600\n", encoding="utf-8")

@@ -4,7 +4,9 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from serving.access import Principal, Role
 from serving.decisions.policy.loading import demonstration_policy_path
+from serving.desk.disclosure import disclosed
 from serving.desk.replay import replay
 from serving.records import erase
 from tests.serving.api.bank import assert_problem, bank_of
@@ -54,6 +56,39 @@ class TestDecision:
         record = bank.get(f"/v1/decisions/{answered.json()['decision_id']}", rm).json()
         held = [each["product_id"] for each in bank.get(f"/v1/customers/{mine}", rm).json()["holdings"]]
         assert record["state"]["holdings"] == held
+
+
+class TestDisclosure:
+    """Broken before: analysts and campaign managers read in decisions the holdings, age, assets and risk level that the
+    overview refuses them."""
+
+    WITHHELD = (
+        "excluded", "factors", "state.position", "state.holdings", "state.age", "state.tier", "state.risk_level",
+        "state.assets", "state.debts", "state.events",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("role", ["analyst", "campaign_manager"])
+    def test_who_may_not_see_the_customer_sees_the_answer(self, bank, answered, role):
+        route = f"/v1/decisions/{answered.json()['decision_id']}"
+        whole, shown = bank.get(route).json(), bank.get(route, bank.token(role)).json()
+        assert sorted(shown["withheld"]) == sorted(self.WITHHELD)
+        assert shown["state"] == {"features": whole["state"]["features"]}
+        assert shown["excluded"] is None
+        assert shown["factors"] is None
+        kept = set(whole) - {"state", "excluded", "factors", "withheld"}
+        assert {name: shown[name] for name in kept} == {name: whole[name] for name in kept}
+
+    @pytest.mark.parametrize("role", ["rm", "risk_officer", "administrator"])
+    def test_others_see_all(self, bank, answered, role, rm):
+        entry = bank.run(bank.service.records.find(answered.json()["decision_id"]))
+        token = rm if role == "rm" else bank.token(role)
+        shown = bank.get(f"/v1/decisions/{answered.json()['decision_id']}", token).json()
+        assert shown == orjson.loads(entry.payload) | {"seq": entry.seq, "at": entry.at, "withheld": []}
+
+    def test_what_comes_to_be_recorded_is_withheld_until_somebody_allows_it(self):
+        analyst = Principal("anna", Role.ANALYST, None, None, how="token")
+        shown = disclosed({"state": {"features": "f", "income": 9}, "diary": "dear"}, analyst)
+        assert shown == {"state": {"features": "f"}, "diary": None, "withheld": ["diary", "state.income"]}
 
 
 class TestReplay:
