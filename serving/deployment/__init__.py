@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .follower import Follower
     from .happened import event_entry, event_of, heard, heard_of_everybody
     from .opening import Candidate, InUse, missing_inputs, open_deployment, open_in_use, open_versions
+    from .proposals import MayUse, NotApproved, propose
     from .rehearsal import warm_up
 
 _MODULES = {
@@ -25,6 +26,7 @@ _MODULES = {
     "follower": ("Follower",),
     "happened": ("event_entry", "event_of", "heard", "heard_of_everybody"),
     "opening": ("Candidate", "InUse", "missing_inputs", "open_deployment", "open_in_use", "open_versions"),
+    "proposals": ("MayUse", "NotApproved", "propose"),
     "rehearsal": ("warm_up",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -35,6 +37,8 @@ __all__ = [
     "Door",
     "Follower",
     "InUse",
+    "MayUse",
+    "NotApproved",
     "Parts",
     "current",
     "deploy",
@@ -49,6 +53,7 @@ __all__ = [
     "open_deployment",
     "open_in_use",
     "open_versions",
+    "propose",
     "roll_back",
     "warm_up",
 ]

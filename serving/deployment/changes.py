@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from .deployments import (
 from .durable import replace_durably
 from .opening import InUse, open_bundle, open_deployment, open_states
 from .policies import archive, archived
+from .proposals import MayUse, NotApproved, check_may_use
 from .rehearsal import warm_up
 
 OWN = "current"
@@ -73,6 +75,7 @@ def deploy(
     by: str,
     intend: Intent,
     share: InUse | None = None,
+    may_use: MayUse | None = None,
 ) -> Deployment:
     """Put a model, states or a policy into use, with what is in use of the others; given none, all that the workspace
     names.
@@ -87,9 +90,11 @@ def deploy(
     by : who asks for it
     intend : puts it on record, before it has any effect
     share : what is open already; what both have in common is not opened again
+    may_use : says why another policy than the one in use may not be; None: any that is sound may
 
     Raises
     ------
+    NotApproved : when another policy may not be used
     NotFound : when there is no such version, build or policy, saying which there are
     NotReady : when something has not been made yet
     BadInput, BadConfiguration : when model or policy cannot be used
@@ -102,6 +107,7 @@ def deploy(
         build_id = _build(workspace, states, now)
         version = _version(Tracking(workspace, tracking_uri), model, now)
         loaded = _policy(workspace, policy, now)
+        check_may_use(loaded, now, may_use)
         return _put(workspace, tracking_uri, clock, version, build_id, loaded, now, by, intend, share=share).deployment
 
 
@@ -152,16 +158,18 @@ def before_of(made: Sequence[Deployment]) -> Deployment | None:
     return None
 
 
-def take_up(workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent) -> tuple[InUse, str | None]:
+def take_up(
+    workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent, may_use: MayUse | None = None
+) -> tuple[InUse, str | None]:
     """What a service that starts has in use, opened and warm.
 
     That is the current deployment, unless the workspace has come to name something else since that was made: then
     what it names is deployed, by the first of the workers that start together. What turns out not to be usable does
-    not keep the service from what was in use before.
+    not keep the service from what was in use before; a policy that may not be used does not keep it from the rest.
 
     Parameters
     ----------
-    intend : as of `deploy`
+    intend, may_use : as of `deploy`
 
     Returns
     -------
@@ -177,17 +185,19 @@ def take_up(workspace: Path, tracking_uri: str | None, clock: Clock, intend: Int
         now = current(workspace)
         looks = _is_a_start(workspace)
         if now is None:
-            made = _put_own(workspace, tracking_uri, clock, None, intend)
+            made = _put_own(workspace, tracking_uri, clock, None, intend, OWN)
             withdraw_announcement(workspace)
             return made, None
-        if looks and in_workspace(workspace, tracking_uri) != now.noted:
+        named = in_workspace(workspace, tracking_uri)
+        if looks and named != now.noted:
             try:
-                made = _put_own(workspace, tracking_uri, clock, now, intend)
+                refused = _policy_refused(workspace, now, may_use)
+                if refused is None or replace(named, policy=now.noted.policy) != now.noted:
+                    made = _put_own(workspace, tracking_uri, clock, now, intend, OWN if refused is None else None)
+                    withdraw_announcement(workspace)
+                    return made, refused
             except Exception as error:  # whatever it is, something else works
                 refused = f"deployment {now.number} stays in use, what {workspace} names now cannot be used: {error}"
-            else:
-                withdraw_announcement(workspace)
-                return made, None
         withdraw_announcement(workspace)
     in_use = open_deployment(workspace, now, tracking_uri, clock)
     warm_up(in_use.recommender)
@@ -199,19 +209,37 @@ def _is_a_start(workspace: Path) -> bool:
     return multiprocessing.parent_process() is None or is_announced(workspace)
 
 
-def _put_own(workspace: Path, tracking_uri: str | None, clock: Clock, now: Deployment | None, intend: Intent) -> InUse:
-    """Put into use what the workspace names."""
+def _policy_refused(workspace: Path, now: Deployment, may_use: MayUse | None) -> str | None:
+    """Why the policy that the workspace names may not be used; None: it may."""
+    try:
+        check_may_use(_policy(workspace, OWN, now), now, may_use)
+    except NotApproved as error:
+        return f"the policy of deployment {now.number} stays in use: {error}"
+    return None
+
+
+def _put_own(
+    workspace: Path, tracking_uri: str | None, clock: Clock, now: Deployment | None, intend: Intent, policy: str | None
+) -> InUse:
+    """Put into use what the workspace names, with `policy` as of `deploy`."""
     build_id = _build(workspace, OWN, now)
     version = _version(Tracking(workspace, tracking_uri), CHAMPION, now)
-    policy = _policy(workspace, OWN, now)
-    return _put(workspace, tracking_uri, clock, version, build_id, policy, now, _SERVICE, intend)
+    loaded = _policy(workspace, policy, now)
+    waits = policy is None
+    return _put(workspace, tracking_uri, clock, version, build_id, loaded, now, _SERVICE, intend, waits=waits)
 
 
 def _put(
     workspace: Path, tracking_uri: str | None, clock: Clock, version: Version, build_id: str, policy: LoadedPolicy,
     now: Deployment | None, by: str, intend: Intent, *, rolled_back_to: int | None = None, share: InUse | None = None,
+    waits: bool = False,
 ) -> InUse:  # fmt: skip
-    """Open these, try them, put on record that they go into use, and put them there."""
+    """Open these, try them, put on record that they go into use, and put them there.
+
+    Parameters
+    ----------
+    waits : whether the workspace names another policy, which the next start is to look at again
+    """
     states = bundle = None
     if share is not None:
         other, opened = share
@@ -222,6 +250,9 @@ def _put(
     recommender = Recommender(states, bundle or open_bundle(version), version.number, policy, clock)
     warm_up(recommender)
     archive(workspace, policy)
+    noted = in_workspace(workspace, tracking_uri)
+    if waits and now is not None:
+        noted = replace(noted, policy=now.noted.policy)
     deployment = Deployment(
         number=(now.number if now else 0) + 1,
         model=version.number,
@@ -231,7 +262,7 @@ def _put(
         policy_digest=policy.digest,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         by=by,
-        noted=in_workspace(workspace, tracking_uri),
+        noted=noted,
         rolled_back_to=rolled_back_to,
     )
     intend(deployment)

@@ -13,6 +13,7 @@ from features.errors import NotReady
 from .changes import Intent, take_up
 from .deployments import Deployment, current, current_number
 from .opening import InUse, open_deployment
+from .proposals import MayUse
 from .rehearsal import warm_up
 
 POLL = 0.25
@@ -35,13 +36,16 @@ class Follower:
     failure : why the newest deployment, or what the workspace names, is not in use; None: it is
     """
 
-    def __init__(self, workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent) -> None:
-        """`intend` : puts on record what a start is about to put into use."""
+    def __init__(
+        self, workspace: Path, tracking_uri: str | None, clock: Clock, intend: Intent, may_use: MayUse | None = None
+    ) -> None:
+        """`intend` : puts on record what a start is about to put into use; `may_use` : as of `deploy`."""
         self.failure: str | None = None
         self._workspace = workspace
         self._tracking_uri = tracking_uri
         self._clock = clock
         self._intend = intend
+        self._may_use = may_use
         self._held: InUse | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
@@ -86,7 +90,7 @@ class Follower:
         try:
             held = self._held
             if held is None:
-                self._take(*take_up(self._workspace, self._tracking_uri, self._clock, self._intend))
+                self._take(*take_up(self._workspace, self._tracking_uri, self._clock, self._intend, self._may_use))
             elif current_number(self._workspace) not in (None, held.deployment.number):
                 self._follow_to(current(self._workspace), held)
         except Exception as error:  # the thread must outlive whatever is wrong with a deployment

@@ -55,8 +55,8 @@ def roll_back(workspace, **asked):
     return deployment.roll_back(workspace, None, CLOCK, **{"intend": _nowhere, **asked})
 
 
-def take_up(workspace, intend=_nowhere):
-    return changes.take_up(workspace, None, CLOCK, intend)
+def take_up(workspace, intend=_nowhere, may_use=None):
+    return changes.take_up(workspace, None, CLOCK, intend, may_use)
 
 
 def open_deployment(workspace, made, share=None):
