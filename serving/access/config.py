@@ -39,6 +39,11 @@ class AccessConfig(BaseModel):
     """Seconds between a token's `iat` and its `exp`, at most: one that lasts longer is refused."""
     max_key_days: int = Field(default=365, ge=1)
     """Days that a machine's key may be made for."""
+    single_person: bool = False
+    """Whether one person alone may do what else takes another's approval: a policy goes into use without, and a consent
+    is granted without evidence. For a demonstration, where nobody else is there."""
+    approval_days: int = Field(default=14, ge=1, le=365)
+    """Days after which a request for an approval lapses."""
     jwks_seconds: int = Field(default=300, ge=1)
     """Seconds after which keys are fetched again from an address. A file is read again when it changes."""
     requests_per_second: float = Field(default=2000.0, gt=0)

@@ -29,6 +29,9 @@ class Permission(StrEnum):
     """Saying what became of a recommendation."""
     EVENTS = "events"
     """Saying what happened to a customer since the states were built."""
+    APPROVALS = "approvals"
+    """Asking for what takes another person, and deciding what others ask for; the kind of approval says which role
+    does which."""
     DECISIONS = "decisions"
     """Reading one decision on record, and replaying it; without `CUSTOMER` as far as its answer tells of the customer.
     """
@@ -43,16 +46,18 @@ class Permission(StrEnum):
 _P = Permission
 # written out, not "all but": a permission to come is nobody's until somebody gives it
 _OF_OWN_CUSTOMERS = frozenset(
-    {_P.CUSTOMER, _P.RECOMMEND, _P.BOOK, _P.FEEDBACK, _P.EVENTS, _P.DECISIONS, _P.VERSIONS, _P.METRICS}
+    {_P.CUSTOMER, _P.RECOMMEND, _P.BOOK, _P.FEEDBACK, _P.EVENTS, _P.APPROVALS, _P.DECISIONS, _P.VERSIONS, _P.METRICS}
 )
 
 PERMISSIONS_OF: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.RM: _OF_OWN_CUSTOMERS,
         Role.TEAM_LEAD: _OF_OWN_CUSTOMERS,
-        Role.CAMPAIGN_MANAGER: frozenset({_P.RECOMMEND, _P.FEEDBACK, _P.EVENTS, _P.DECISIONS, _P.VERSIONS, _P.METRICS}),
+        Role.CAMPAIGN_MANAGER: frozenset(
+            {_P.RECOMMEND, _P.FEEDBACK, _P.EVENTS, _P.APPROVALS, _P.DECISIONS, _P.VERSIONS, _P.METRICS}
+        ),
         Role.ANALYST: frozenset({_P.RECOMMEND, _P.DECISIONS, _P.VERSIONS, _P.METRICS}),
-        Role.RISK_OFFICER: frozenset({_P.CUSTOMER, _P.RECOMMEND, _P.DECISIONS, _P.VERSIONS, _P.METRICS}),
+        Role.RISK_OFFICER: frozenset({_P.CUSTOMER, _P.RECOMMEND, _P.APPROVALS, _P.DECISIONS, _P.VERSIONS, _P.METRICS}),
         Role.ADMINISTRATOR: frozenset(Permission),
     }
 )

@@ -99,6 +99,7 @@ SeeingCustomers = Annotated[Principal, Depends(WithPermission(Permission.CUSTOME
 HavingBook = Annotated[Principal, Depends(WithPermission(Permission.BOOK))]
 GivingFeedback = Annotated[Principal, Depends(WithPermission(Permission.FEEDBACK))]
 TellingEvents = Annotated[Principal, Depends(WithPermission(Permission.EVENTS))]
+Approving = Annotated[Principal, Depends(WithPermission(Permission.APPROVALS))]
 ReadingDecisions = Annotated[Principal, Depends(WithPermission(Permission.DECISIONS))]
 SeeingVersions = Annotated[Principal, Depends(WithPermission(Permission.VERSIONS))]
 Administering = Annotated[Principal, Depends(WithPermission(Permission.ADMINISTER))]

@@ -15,7 +15,8 @@ from features.errors import NotReady
 
 from ..access import Authenticator, RateLimiter
 from ..config import ServingConfig
-from ..deployment import Deployment, Follower
+from ..deployment import Deployment, Follower, MayUse
+from ..desk.approval_kinds import policies_approved
 from ..desk.caller import deployment_entry
 from ..desk.desk import Desk
 from ..records import Records
@@ -31,12 +32,14 @@ class Service:
     Attributes
     ----------
     tracking_uri : where the registry is; None: in the workspace
+    may_use : says why a policy may not go into use; None: any that is sound may
     """
 
     workspace: Path
     tracking_uri: str | None
     config: ServingConfig
     clock: Clock
+    may_use: MayUse | None
     in_use: Follower
     records: Records
     desk: Desk
@@ -60,14 +63,15 @@ async def opened(
         def intend(deployment: Deployment) -> None:
             records.append_now([deployment_entry(deployment, {"subject": "serve", "how": "start"})])
 
-        in_use = Follower(workspace, tracking_uri, clock, intend)
+        may_use = None if access.single_person else policies_approved(records)
+        in_use = Follower(workspace, tracking_uri, clock, intend, may_use)
         await asyncio.to_thread(in_use.start)
         parts.push_async_callback(asyncio.to_thread, in_use.stop)
         desk = Desk(in_use, records, metrics)
         parts.push_async_callback(desk.close)
         limiter = RateLimiter(access.requests_per_second, access.burst, access.requests_per_second_of)
         service = Service(
-            workspace, tracking_uri, config, clock, in_use, records, desk, authenticator, limiter, metrics
+            workspace, tracking_uri, config, clock, may_use, in_use, records, desk, authenticator, limiter, metrics
         )  # fmt: skip
         reporting = asyncio.create_task(_report(service))
         parts.callback(reporting.cancel)

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 from rich.progress import Progress
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from features.errors import BadInput, NotFound
 
 from .database import end_of, write
-from .entries import ERASURE, PERSONAL, RETENTION, Entry, new_entry_id, now, seal
+from .entries import APPROVAL, ERASURE, PERSONAL, RETENTION, Entry, new_entry_id, now, seal
 from .erased import Ranges
 from .errors import RecordsUnavailable
 from .queue_files import waiting_files
@@ -91,7 +91,8 @@ def erase(
 
 
 def forget_before(records: Records, day: date, *, by: str, progress: Progress | None = None) -> Retention:
-    """Remove payload, salt and customer from every decision, feedback and event recorded before `day` (UTC).
+    """Remove payload, salt and customer from every decision, feedback, event and approval about a customer that was
+    recorded before `day` (UTC).
 
     Some thousand entries at a time; each such step writes an entry of kind retention with their numbers. What was
     refused stays refused: see `suppressions`.
@@ -104,7 +105,8 @@ def forget_before(records: Records, day: date, *, by: str, progress: Progress | 
     if day > datetime.now(UTC).date():
         raise BadInput(f"records: {day} is in the future: nothing may be forgotten before it has happened")
     _bring_all_back(records)
-    old = and_(entries.c.at < day.isoformat(), entries.c.kind.in_(PERSONAL), entries.c.payload.is_not(None))
+    kinds = and_(entries.c.kind.in_(PERSONAL), or_(entries.c.kind != APPROVAL, entries.c.customer_id.is_not(None)))
+    old = and_(entries.c.at < day.isoformat(), kinds, entries.c.payload.is_not(None))
     newest = records.database.select(select(func.max(entries.c.seq)))[0][0] or 0
     task = progress.add_task("Forgetting", total=newest) if progress is not None else None
     done: list[Erasure] = []

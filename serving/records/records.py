@@ -223,6 +223,19 @@ class Records:
                     events[customer_id] = [*refused, *events.get(customer_id, ())]
         return events
 
+    async def of_nobody(self, kind: str, since: str) -> list[StoredEntry]:
+        """The entries of a kind that concern no customer and were recorded since a time, oldest first.
+
+        Raises
+        ------
+        RecordsUnavailable : when the database cannot be read
+        """
+        # an index has them, by customer and kind
+        wanted = (table.c.customer_id.is_(None), table.c.kind == kind, table.c.at >= since)
+        statement = select(*STORED).where(*wanted).order_by(table.c.seq)
+        rows = await asyncio.get_running_loop().run_in_executor(self._readers, self.database.select, statement)
+        return [StoredEntry(*row) for row in rows]
+
     def newest(self, count: int, *, customer_id: str | None = None, kind: str | None = None) -> list[StoredEntry]:
         """The last `count` entries, of one customer or kind if one is named, oldest first; for threads that may wait.
 

@@ -1,6 +1,7 @@
 """The routes, by what they are about."""
 
 from .administration import router as administration
+from .approvals import router as approvals
 from .book import router as book
 from .customers import router as customers
 from .decisions import router as decisions
@@ -10,5 +11,16 @@ from .operations import router as operations
 from .recommendations import router as recommendations
 from .versions import router as versions
 
-ROUTERS = (recommendations, customers, book, feedback, events, decisions, versions, administration, operations)
+ROUTERS = (
+    recommendations,
+    customers,
+    book,
+    feedback,
+    events,
+    approvals,
+    decisions,
+    versions,
+    administration,
+    operations,
+)
 """In the order of the documentation, and in which they are looked through: what is asked most comes first."""

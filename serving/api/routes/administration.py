@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request, Response
 from features.errors import BadConfiguration, BadInput
 
 from ...access import Principal
-from ...deployment import Deployment, deploy, roll_back
+from ...deployment import Deployment, NotApproved, deploy, roll_back
 from ...deployment.changes import Intent
 from ...desk.caller import caller_of, deployment_entry, deployment_shown
 from ..answers import json_response
 from ..callers import Administering
 from ..logs import request_id_of
-from ..problems import BadRequest, declared
+from ..problems import BadRequest, Conflict, declared
 from ..schemas.operations import DeploymentAnswer, SwapRequest
 from ..service import Service, service_of
 
@@ -26,11 +26,12 @@ router = APIRouter(prefix="/v1/admin", tags=["administration"])
     "/swap",
     summary="Put a model, states or a policy into use",
     response_model=DeploymentAnswer,
-    responses=declared(400, 401, 403, 404, 408, 413, 422, 429, 503),
+    responses=declared(400, 401, 403, 404, 408, 409, 413, 422, 429, 503),
 )
 async def swap(request: Request, wanted: SwapRequest, principal: Administering) -> Response:
     """Opened and tried before it is in use: what is broken is refused (422) and nothing changes. Every worker uses it
-    within two seconds; a decision never mixes versions, and no request is lost."""
+    within two seconds; a decision never mixes versions, and no request is lost. Another policy than the one in use
+    takes an approval of its digest (409 without), see `POST /v1/approvals`."""
     service = service_of(request)
     try:
         made = await asyncio.to_thread(
@@ -41,8 +42,11 @@ async def swap(request: Request, wanted: SwapRequest, principal: Administering) 
             by=principal.subject,
             intend=_intent(service, principal, request_id_of(request)),
             share=service.in_use.held,
+            may_use=service.may_use,
             **wanted.model_dump(),
         )
+    except NotApproved as error:
+        raise Conflict(str(error)) from None
     except (BadInput, BadConfiguration) as error:
         raise BadRequest(str(error)) from None
     return json_response(deployment_shown(made))

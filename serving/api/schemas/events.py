@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .names import Channel, CustomerId, ProductId
+from .names import Channel, CustomerId, Evidence, ProductId
 
 
 class _Event(BaseModel):
@@ -31,6 +31,11 @@ class ConsentEvent(_Event):
     purpose: Literal["marketing", "personalisation"]
     granted: bool = Field(strict=True)
     channel: Channel | None = Field(default=None, description="Where it speaks of one channel only", examples=["sms"])
+    evidence: Evidence | None = Field(
+        default=None,
+        description="Where it can be seen that the consent was given: a form, a recording, a document",
+        examples=["form 2026-00731"],
+    )
 
 
 class ComplaintEvent(_Event):

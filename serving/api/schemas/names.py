@@ -12,4 +12,5 @@ Channel = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern
 Family = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_PRINTABLE)]
 EntryId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")]
 RmId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Evidence = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
 Remark = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]

@@ -16,7 +16,7 @@ SWAP, ROLLBACK = "/v1/admin/swap", "/v1/admin/rollback"
 
 @pytest.fixture(scope="module")
 def own_bank(trained, tmp_path_factory):
-    with bank_of(trained, tmp_path_factory.mktemp("own")) as running:
+    with bank_of(trained, tmp_path_factory.mktemp("own"), access={"single_person": True}) as running:
         yield running
 
 

@@ -122,7 +122,7 @@ class TestReplay:
             for told in (
                 {"kind": "opened", "product_id": product},
                 {"kind": "balance_jump", "amount": 2e6},
-                {"kind": "consent", "purpose": "marketing", "granted": True},
+                {"kind": "consent", "purpose": "marketing", "granted": True, "evidence": "form 1"},
             ):
                 assert bank.post("/v1/events", rm, json={"customer_id": customer} | told).status_code == 201
         after = [bank.get(RECOMMENDATIONS.format(customer), rm, params={"limit": 9}) for customer in customers]
@@ -141,7 +141,7 @@ class TestReplay:
 
 @pytest.fixture
 def own_bank(trained, tmp_path):
-    with bank_of(trained, tmp_path) as running:
+    with bank_of(trained, tmp_path, access={"single_person": True}) as running:
         yield running
 
 
