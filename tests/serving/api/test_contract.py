@@ -20,7 +20,7 @@ from tests.serving.api.bank import Bank, assert_problem
 
 PUBLIC = {"/healthz", "/readyz"}
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
-EXAMPLE_OF = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": "x"}
+EXAMPLE_OF = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": "x", "approval_id": "x"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def filled(path):
 
 def test_every_route_is_described_with_its_errors(document):
     found = list(operations(document))
-    assert len(found) == 16
+    assert len(found) == 20
     for method, path, operation in found:
         assert operation["summary"], path
         assert operation["description"], path
@@ -68,12 +68,13 @@ def test_anonymous_callers_are_refused_on_every_route(bank, document):
 def test_every_route_takes_the_permission_that_its_role_has(bank, document):
     """Who has no permission is refused before anything is looked at: the same for customers of theirs and of others."""
     allowed = {
-        "rm": {"customers", "book", "feedback", "events", "decisions", "versions", "operations"},
-        "campaign_manager": {"customers", "feedback", "events", "decisions", "versions", "operations"},
+        "rm": {"customers", "book", "feedback", "events", "approvals", "decisions", "versions", "operations"},
+        "campaign_manager": {"customers", "feedback", "events", "approvals", "decisions", "versions", "operations"},
         "analyst": {"customers", "decisions", "versions", "operations"},
-        "risk_officer": {"customers", "decisions", "versions", "operations"},
+        "risk_officer": {"customers", "approvals", "decisions", "versions", "operations"},
         "administrator": {
-            "customers", "book", "feedback", "events", "decisions", "versions", "operations", "administration",
+            "customers", "book", "feedback", "events", "approvals", "decisions", "versions", "operations",
+            "administration",
         },
     }  # fmt: skip
     hidden = {
@@ -115,6 +116,10 @@ ROUTES = [
     ("GET", "/v1/book"),
     ("POST", "/v1/feedback"),
     ("POST", "/v1/events"),
+    ("POST", "/v1/approvals"),
+    ("GET", "/v1/approvals"),
+    ("GET", "/v1/approvals/{approval_id}"),
+    ("POST", "/v1/approvals/{approval_id}"),
     ("GET", "/v1/decisions/{decision_id}"),
     ("POST", "/v1/decisions/{decision_id}:replay"),
     ("GET", "/v1/model"),
@@ -143,10 +148,12 @@ def answered(fuzzed, case):
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_fuzzed_requests_get_answers_as_described(fuzzed, schema, method, path, mode):
-    """Ids of customers, products and decisions that there are, half of the time."""
+    """Ids of customers, products, decisions and approvals that there are, half of the time."""
     operation = schema[path][method]
     decision = fuzzed.get("/v1/customers/R0000003/recommendations").json()["decision_id"]
-    real = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": decision}
+    asked = {"kind": "consent", "content": {"customer_id": "R0000003", "purpose": "marketing"}}
+    approval = fuzzed.post("/v1/approvals", json=asked).json()["approval_id"]
+    real = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": decision, "approval_id": approval}
     modes = st.sampled_from([None, real])
 
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))

@@ -13,6 +13,7 @@ MADE_UP = {
     "customer": "R9999999",
     "decision": "01976f0a-0000-7000-8000-000000000000",
     "referral": "01976f0a-0000-7000-8000-000000000001",
+    "approval": "01976f0a-0000-7000-8000-000000000002",
 }  # fmt: skip
 WHY_NOT = "/v1/customers/{customer}/products/{product}/why-not"
 FAR = "2199-01-01"
@@ -63,12 +64,22 @@ CASES = {
     ],
     ("POST", "/v1/feedback"): FEEDBACK,
     ("POST", "/v1/events"): EVENTS,
+    ("POST", "/v1/approvals"): [
+        telling(kind="consent", content={"customer_id": "{customer}", "purpose": "marketing", **further})
+        for further in ({}, {"day": FAR}, {"evidence": ""}, {"channel": "telepathy"}, {"purpose": "spying"})
+    ],
+    ("GET", "/v1/approvals/{approval}"): [asking(), asking(language="zh"), asking(language="fr")],
+    ("POST", "/v1/approvals/{approval}"): [
+        telling(decision="approve"),
+        telling(decision="refuse"),
+        telling(decision="refuse", reason="because"),
+    ],
     ("GET", "/v1/decisions/{decision}"): [asking()],
     ("POST", "/v1/decisions/{decision}:replay"): [telling()],
 }
 NAMES_NOBODY = {
     "/healthz", "/readyz", "/metrics", "/v1/model", "/v1/policy", "/v1/admin/swap", "/v1/admin/rollback",
-    "/v1/book",  # of an RM: below
+    "/v1/book", "/v1/approvals",  # of the caller's own: below
 }  # fmt: skip
 
 
@@ -79,8 +90,10 @@ def real(bank, mine, rm, rms):
     product = found["recommendations"][0]["product_id"]
     told = {"decision_id": found["decision_id"], "product_id": product, "outcome": "referred"}
     referral = bank.post("/v1/feedback", rm, json=told | {"referred_to": "RM-somebody-else"}).json()
+    consent = {"kind": "consent", "content": {"customer_id": mine, "purpose": "personalisation"}}
     return {
         "customer": mine, "decision": found["decision_id"], "referral": referral["feedback_id"], "product": product,
+        "approval": bank.post("/v1/approvals", rm, json=consent).json()["approval_id"],
     }  # fmt: skip
 
 
@@ -134,6 +147,12 @@ def test_anothers_book_is_as_if_it_were_not(bank, rms, other_rm):
 
     assert book(rms[0]) == book("RM-of-nobody")
     assert book(rms[0])[0] == 404
+
+
+def test_what_others_ask_for_is_not_listed(bank, real, rm, other_rm):
+    listed = [bank.get("/v1/approvals", caller).json() for caller in (rm, other_rm)]
+    assert real["approval"] in [each["approval_id"] for each in listed[0]["approvals"]]
+    assert (listed[1]["total"], listed[1]["approvals"]) == (0, [])
 
 
 def test_what_was_erased_was_nobodys(trained, tmp_path):
