@@ -12,7 +12,7 @@ from rich.table import Table
 
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.clock import Clock
-from features.config import read_section
+from features.config import CONFIG_FILE, read_section
 from features.contracts import RM_ID
 from features.progress import progress_bar, report_console
 from features.sources.synthetic import SyntheticBank, generate
@@ -72,6 +72,7 @@ def run_demo(
     if not policy_of_its_own:
         _use_demonstration_policy(workspace, clock, own_tables)
     create_demo_key(workspace)
+    lets_one = allow_one_person(workspace)
     console.print(_what_was_built(outcome, tables, workspace, trained.selected, trained.version.number))
     console.print(report.render())
     if own_tables and not policy_of_its_own:
@@ -89,6 +90,11 @@ def run_demo(
         console.print(suggestions_table(samples))
         console.print(str(door), markup=False, highlight=False)
     settings = serving.model_copy(update={"port": port or serving.port})
+    if lets_one:
+        said = f"{workspace / CONFIG_FILE} lets one person do what takes two: remove it before a bank uses this."
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
+        if config is None:  # else the service that is started here keeps to what it was given
+            settings = settings.model_copy(update={"access": settings.access.model_copy(update=_ONE_PERSON)})
     console.print(_what_next(workspace, settings, recommender, samples, serve))
     console.print("A token for it, an administrator's, for an hour:")
     console.print(issue_demo_token(workspace, Role.ADMINISTRATOR), soft_wrap=True, markup=False, highlight=False)
@@ -108,6 +114,23 @@ def _use_demonstration_policy(workspace: Path, clock: Clock, own_tables: bool) -
         path = Path(folder) / POLICY_FILE
         path.write_text(text.replace("decision_day: today", "decision_day: as_of"), encoding="utf-8")
         use_policy(path, workspace, clock.today())
+
+
+def allow_one_person(workspace: Path) -> bool:
+    """Have one person do in `workspace` what else takes another's approval, unless it has settings; whether it does."""
+    path = workspace / CONFIG_FILE
+    if path.exists():
+        return False
+    (name,) = _ONE_PERSON
+    path.write_text(
+        "# Written by `nextproduct demo`, where nobody is there to approve what somebody else asks for.\n"
+        f"[serving.access]\n{name} = true\n",
+        encoding="utf-8",
+    )
+    return True
+
+
+_ONE_PERSON = {"single_person": True}
 
 
 def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, selected: str, version: str) -> Panel:

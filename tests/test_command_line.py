@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import typer.testing
 
+from features.config import read_section
 from serving.access import AccessConfig, Authenticator, Role
 from serving.cli import app
+from serving.config import ServingConfig
 from serving.deployment import open_in_use
 from tests.command import in_process, nextproduct, python
 from tests.serving.later import CLOCK
@@ -62,10 +64,14 @@ def assert_evaluation(path, protocol, models=tuple(MODELS)):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A workspace made by the demonstration, and what it said."""
-    workspace = tmp_path_factory.mktemp("demo") / "workspace"
-    workspace.mkdir()
-    (workspace / "nextproduct.toml").write_text(banks.LIGHT, encoding="utf-8")
-    return workspace, succeeded("demo", "--no-serve", "--customers", "300", workspace, run=nextproduct)
+    folder = tmp_path_factory.mktemp("demo")
+    workspace, light = folder / "workspace", folder / "light.toml"
+    light.write_text(banks.LIGHT, encoding="utf-8")
+    done = succeeded("demo", "--no-serve", "--customers", "300", "--config", light, workspace, run=nextproduct)
+    own = workspace / "nextproduct.toml"
+    assert read_section(own, "serving", ServingConfig).access.single_person
+    own.write_text(own.read_text(encoding="utf-8") + banks.LIGHT, encoding="utf-8")
+    return workspace, done
 
 
 class TestHelp:
@@ -120,6 +126,7 @@ class TestWholePath:
         for words in ("300", "customers", "Champion", "popularity", "propensity", "Suggestions", "What next", "curl"):
             assert words in done.stdout
         assert f"nextproduct serve {workspace}" in done.stdout
+        assert "lets one person do what takes two" in done.stdout
         assert (workspace / "bank" / "tables" / "products.parquet").is_file()
         token = done.stdout.rstrip().splitlines()[-1]
         authenticator = Authenticator.of(workspace, AccessConfig())
