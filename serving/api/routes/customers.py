@@ -30,7 +30,7 @@ from ..schemas.recommendations import (
     WhyNotAnswer,
 )
 from ..service import Service, service_of
-from .recommendations import limit_of
+from .recommendations import check_hears_clients, limit_of
 
 router = APIRouter(prefix="/v1", tags=["customers"])
 
@@ -105,6 +105,8 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
     """The same as for one customer, in the order of the request. A customer who is not the caller's, or not at all,
     has a problem in place of recommendations; the others are answered."""
     service = service_of(request)
+    if asked.client_asked:
+        check_hears_clients(service, principal)
     question = Question(
         "", limit_of(service, asked.limit), asked.channel, tuple(asked.client_asked), tuple(asked.families),
         asked.reasons,

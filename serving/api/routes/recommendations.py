@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from ...access import Permission
+from ...access import NotAllowed, Permission, Principal
 from ...answer import Question
 from ...desk.decision_entry import Asked
 from ...language import Language
@@ -35,6 +35,8 @@ async def recommendations(request: Request) -> bytes:
     service = service_of(request)
     principal = caller_of(request, service, Permission.RECOMMEND)
     query = read_query(request, RecommendationQuery)
+    if query.client_asked:
+        check_hears_clients(service, principal)
     question = Question(
         request.path_params["customer_id"], limit_of(service, query.limit), query.channel, tuple(query.client_asked),
         tuple(query.families), query.reasons,
@@ -43,6 +45,22 @@ async def recommendations(request: Request) -> bytes:
     shown = await service.desk.answer(asked)
     request.scope["decision_id"] = shown.decision_id
     return shown.body
+
+
+def check_hears_clients(service: Service, principal: Principal) -> None:
+    """See to it that the principal may say what a client asked for: the answer about a product says what keeps it out,
+    with the customer's figures, as why-not does.
+
+    Raises
+    ------
+    NotAllowed : otherwise
+    """
+    if not principal.may(Permission.CUSTOMER):
+        service.metrics.count_refused("not_allowed")
+        raise NotAllowed(
+            f"the role {principal.role} may not say client_asked, which is answered with the customer's figures: it "
+            f"takes the permission {Permission.CUSTOMER}"
+        )
 
 
 def limit_of(service: Service, limit: int | None) -> int:

@@ -56,11 +56,12 @@ _APPROVAL = "approval_id kind status requested_by requested_at lapses_at content
 FIELDS = {
     "GET /v1/customers/{customer_id}": (
         "",
-        """customer_id day kind tier rm_id branch_id onboarded_on age holdings closed balances contacts consents
-        complaints suitability service_actions referrals versions""",
+        """customer_id day known_to kind tier rm_id branch_id onboarded_on profile_since age holdings closed balances contacts
+        consents complaints suitability service_actions referrals versions""",
     ),
     "GET /v1/customers/{customer_id}/recommendations": (
-        "decision_id customer_id channel day personalised service_actions triggers recommendations versions",
+        """decision_id customer_id channel day personalised service_actions triggers recommendations versions
+        client_asked nothing_because""",
         "",
     ),
     "GET /v1/customers/{customer_id}/products/{product_id}/why-not": (
@@ -69,15 +70,16 @@ FIELDS = {
     ),
     "POST /v1/recommendations:batch": ("results", ""),
     "GET /v1/book": ("", "rm_id branch_id customers total page size conversations"),
-    "POST /v1/feedback": ("feedback_id customer_id repeated deciding", ""),
-    "POST /v1/events": ("event_id customer_id day repeated", ""),
+    "POST /v1/feedback": ("feedback_id customer_id repeated deciding counts_from because because_zh", ""),
+    "POST /v1/events": ("event_id customer_id day repeated counts_from because because_zh", ""),
     "GET /v1/decisions/{decision_id}": (
         """seq at decision_id caller request_id request day deployment software versions state exploration answer
         withheld""",
         "excluded factors",
     ),
     "POST /v1/decisions/{decision_id}:replay": (
-        "decision_id customer_id channel day personalised service_actions triggers recommendations versions",
+        """decision_id customer_id channel day personalised service_actions triggers recommendations versions
+        client_asked nothing_because""",
         "",
     ),
     "GET /v1/approvals": ("approvals total page size", ""),
@@ -95,6 +97,10 @@ FIELDS = {
     "GET /readyz": ("status deployment versions", ""),
 }
 """Of each answer the fields that whoever may ask sees, and those that only who sees customers does."""
+
+SOMETIMES = {"nothing_because", "client_asked"}
+"""Fields of an answer that are there only where there is something to say. `client_asked` answers those who say what a
+client asked for, which takes who sees customers."""
 
 STATE_FIELDS = ("features", "position holdings age tier risk_level assets debts events")
 """The same of a decision's `state`."""
