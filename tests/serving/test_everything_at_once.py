@@ -62,7 +62,7 @@ class EverythingAtOnce(RuleBasedStateMachine):
     def __init__(self, prepared, folder):
         super().__init__()
         self.workspace = shutil.copytree(prepared, folder / f"{len(list(folder.iterdir()))}")
-        self.bank = Bank(self.workspace)
+        self.bank = Bank(self.workspace, access={"single_person": True})
         self.refused = {}
         self.in_use = []
         self.erased = set()
@@ -170,7 +170,7 @@ class EverythingAtOnce(RuleBasedStateMachine):
     def restart(self):
         TRIED["restart"] += 1
         self.bank.__exit__()
-        self.bank = Bank(self.workspace)
+        self.bank = Bank(self.workspace, access={"single_person": True})
         self.bank.__enter__()
 
     @rule(who=st.integers(0, SAMPLE - 1))

@@ -23,7 +23,7 @@ EVERYBODY = 10**6
 
 @pytest.fixture(scope="module")
 def bank(trained, tmp_path_factory):
-    with bank_of(trained, tmp_path_factory.mktemp("one")) as running:
+    with bank_of(trained, tmp_path_factory.mktemp("one"), access={"single_person": True}) as running:
         yield running
 
 
@@ -240,7 +240,7 @@ class TestWithoutRecords:
 
 def test_a_change_that_cannot_be_put_on_record_has_no_effect(trained, tmp_path, monkeypatch):
     """Broken before: the swap was answered 503, and every worker had changed."""
-    with bank_of(trained, tmp_path) as bank:
+    with bank_of(trained, tmp_path, access={"single_person": True}) as bank:
         before = current(bank.workspace)
         edit_policy(bank.workspace, "another")
         whole = Records.append

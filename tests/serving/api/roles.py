@@ -56,8 +56,8 @@ _APPROVAL = "approval_id kind status requested_by requested_at lapses_at content
 FIELDS = {
     "GET /v1/customers/{customer_id}": (
         "",
-        """customer_id day known_to kind tier rm_id branch_id onboarded_on profile_since age holdings closed balances contacts
-        consents complaints suitability service_actions referrals versions""",
+        """customer_id day known_to kind tier rm_id branch_id onboarded_on profile_since age holdings closed balances
+        contacts consents complaints suitability service_actions referrals versions""",
     ),
     "GET /v1/customers/{customer_id}/recommendations": (
         """decision_id customer_id channel day personalised service_actions triggers recommendations versions

@@ -181,7 +181,7 @@ def test_a_consent_that_counts_for_nothing_is_said_to(bank, customer):
     told = {"customer_id": customer, "kind": "consent", "purpose": "marketing"}
     refused = bank.post(ROUTE, json=told | {"granted": False}).json()
     assert refused["counts_from"] == bank.recommender.day().isoformat()
-    granted = bank.post(ROUTE, json=told | {"granted": True}).json()
+    granted = bank.post(ROUTE, json=told | {"granted": True, "evidence": "form 1"}).json()
     assert granted["counts_from"] is None
     assert granted["because"].startswith(f"a refusal of {bank.recommender.day()} stands")
     assert "拒绝" in granted["because_zh"]
