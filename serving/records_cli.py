@@ -25,18 +25,28 @@ app = typer.Typer(
     help="What is on record: whether it is as it was written, what it says, forgetting a person or what is old.",
 )
 
+_RecordsArgument = Annotated[
+    Path, typer.Argument(metavar="WORKSPACE", help="The workspace, or a file that `nextproduct log backup` wrote.")
+]
 _ByOption = Annotated[str | None, typer.Option(help="Who asks for it. Default: the user of this machine.")]
 _YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("verify")
 def verify_(
-    workspace: WorkspaceArgument,
+    workspace: _RecordsArgument,
     anchor: Annotated[
         str | None,
         typer.Option(
             metavar="SEQ:HEX",
             help="A head that was printed earlier and kept elsewhere: finds an end cut off and a chain written anew.",
+        ),
+    ] = None,
+    since_anchor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEQ:HEX",
+            help="Such a head, too: that it is there, and only what came after it. What was before is not looked at.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -51,21 +61,25 @@ def verify_(
     from features.progress import progress_bar
 
     from .records import Anchor, verify
+    from .records.chain import START
 
     noted = None if anchor is None else Anchor.parse(anchor)
+    since = START if since_anchor is None else Anchor.parse(since_anchor)
     with closing(_open(workspace, config)) as records, progress_bar() as progress:
-        found = verify(records, anchor=noted, progress=progress)
+        found = verify(records, anchor=noted, since=since, progress=progress)
     if as_json:
-        print_json({
+        said = {
             "entries": found.entries, "head": str(found.head), "sound": found.is_sound,
             "problems": found.problems, "problem_count": found.problem_count,
-        })  # fmt: skip
+        }  # fmt: skip
+        print_json(said | ({"since": str(found.since)} if found.since.seq else {}))
     else:
         for problem in found.problems:
             typer.secho(f"Problem: {problem}.", fg=typer.colors.RED)
         if found.problem_count > len(found.problems):
             typer.secho(f"and {found.problem_count - len(found.problems):,} more problems.", fg=typer.colors.RED)
-        typer.echo(f"{found.entries:,} entries, {'whole' if found.is_sound else 'NOT as they were written'}.")
+        after = f" after entry {found.since.seq:,}" if found.since.seq else ""
+        typer.echo(f"{found.entries:,} entries{after}, {'whole' if found.is_sound else 'NOT as they were written'}.")
         typer.echo(f"Head: {found.head}")
         if found.is_sound:
             typer.echo("Keep this line elsewhere: --anchor with it finds out later whether the end was cut off.")
@@ -75,7 +89,7 @@ def verify_(
 
 @app.command()
 def show(
-    workspace: WorkspaceArgument,
+    workspace: _RecordsArgument,
     customer: Annotated[str | None, typer.Option(metavar="CUSTOMER_ID", help="Only entries of this customer.")] = None,
     kind: Annotated[
         str | None, typer.Option(help="Only entries of this kind: decision, feedback, event, deployment, erasure, ...")
@@ -110,6 +124,33 @@ def show(
         size = "erased" if entry.payload is None else f"{len(entry.payload):,}"
         table.add_row(str(entry.seq), entry.at, entry.kind, entry.customer_id or "", entry.entry_id, size)
     report_console().print(table)
+
+
+@app.command()
+def backup(
+    workspace: WorkspaceArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="SQLite file to write; it may not be there yet.")],
+    config: ConfigOption = None,
+) -> None:
+    """Copy all that is on record to a file, as it is now, while the service goes on writing.
+
+    `log verify OUT` and `log show OUT` work on the copy. As WORKSPACE/records.db it takes the records' place.
+    """
+    from contextlib import closing
+
+    from training.jobs import check_path
+
+    from .records import back_up
+
+    check_path(out)
+    with closing(_open(workspace, config)) as records:
+        done = back_up(records, out)
+    typer.echo(f"{out} holds all entries up to {done.head.seq:,}.\nHead: {done.head}")
+    if done.waiting:
+        typer.secho(
+            f"Not in it: the decisions in {done.waiting:,} files of records-queue/, which are not on record yet.",
+            fg=typer.colors.YELLOW,
+        )
 
 
 @app.command("erase")
@@ -187,9 +228,11 @@ def _settings(workspace: Path, config: Path | None) -> RecordsConfig:
 
 
 def _open(workspace: Path, config: Path | None, *, writable: bool = False) -> Records:
-    """The records that there are; a command makes none, and answers nobody whose decision would have to wait."""
+    """The records of a workspace, or in a file; a command makes none, and answers nobody whose decision would wait."""
     from .records import Records
 
+    if workspace.is_file():
+        return Records.open_file(workspace)
     settings = _settings(workspace, config).model_copy(update={"on_failure": "refuse"})
     records = Records.open(workspace, settings, writable=False)
     if not writable:

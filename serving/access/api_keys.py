@@ -17,10 +17,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from features.errors import BadInput, NotFound
 
+from ..private_files import replace_private
 from .config import AccessConfig
 from .errors import NotAuthenticated
 from .principal import Principal, check_name
-from .private_file import WatchedFile, only_writer_of, replace_private
+from .private_file import WatchedFile, only_writer_of
 from .roles import Role
 
 _log = logging.getLogger(__name__)

@@ -14,10 +14,11 @@ from jwt.exceptions import PyJWTError
 
 from features.errors import BadInput, NotReady
 
+from ..private_files import replace_private
 from .config import AccessConfig, Algorithm
 from .key_set import KeySet, read_key_set
 from .principal import Principal
-from .private_file import only_writer_of, replace_private
+from .private_file import only_writer_of
 from .roles import Role
 
 DEMO_KEY_FILE = "demo-key.json"

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: written in one step, by one process at a time, and seen when they change."""
+"""Files of keys: changed by one process at a time, and seen when they change."""
 
 from __future__ import annotations
 
@@ -31,22 +31,6 @@ def only_writer_of(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def replace_private(path: Path, content: bytes) -> None:
-    """Write `path`, mode 0600: readers see all of it or what was before. To be called by its only writer."""
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)  # of a writer that was killed
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class WatchedFile:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from features.contracts import CUSTOMER_ID
 
 from ..deployment import Door
+from ..private_files import written_aside
 from ..records import Entry, RecordsUnavailable, new_entry_id
 from ..records.entries import LIST
 from .target_list import check_path, write_list
@@ -120,11 +121,6 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
     }
     entry = Entry(LIST, new_entry_id(), None, orjson.dumps(content))
     door.records.append_now([entry])
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        part.touch(mode=0o600)
+    with written_aside(out) as part:
         shutil.copyfile(kept, part)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
     return KeptList(entry.entry_id, kept)

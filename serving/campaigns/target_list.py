@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from features.errors import BadInput
 from training.jobs import check_path as check_writable
 
 from ..decisions import FreshEvents
+from ..private_files import written_aside
 from ..recommendation import Versions
 from ..recommender import Recommender
 
@@ -84,23 +84,19 @@ def target_list(
 
 
 def write_list(frame: pd.DataFrame, path: Path) -> None:
-    """Write a target list aside and rename it: Parquet, or CSV with the mark by which Excel knows UTF-8.
+    """Write a target list aside and rename it, for its owner's eyes only (mode 0600): Parquet, or CSV with the mark by
+    which Excel knows UTF-8.
 
     Raises
     ------
     BadInput : when `check_path` refuses `path`
     """
     check_path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.touch(mode=0o600)  # it names customers
+    with written_aside(path) as aside:
         if path.suffix == ".csv":
             frame.to_csv(aside, index=False, encoding="utf-8-sig")
         else:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def check_path(path: Path) -> None:

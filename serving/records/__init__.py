@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .backup import Backup, back_up
     from .chain import Anchor
     from .config import RecordsConfig
     from .entries import Entry, StoredEntry, new_entry_id
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .verification import Verification, verify
 
 _MODULES = {
+    "backup": ("Backup", "back_up"),
     "chain": ("Anchor",),
     "config": ("RecordsConfig",),
     "entries": ("Entry", "StoredEntry", "new_entry_id"),
@@ -29,6 +31,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Anchor",
+    "Backup",
     "Entry",
     "Erasure",
     "NoRecords",
@@ -38,6 +41,7 @@ __all__ = [
     "Retention",
     "StoredEntry",
     "Verification",
+    "back_up",
     "erase",
     "forget_before",
     "new_entry_id",

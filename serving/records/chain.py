@@ -14,8 +14,8 @@ from struct import Struct
 
 from features.errors import BadInput
 
-_CONTENT = Struct(">qqq")
-_LINK = Struct(">qqqq")
+_CONTENT = Struct(">qqq").pack
+_LINK = Struct(">qqqq").pack
 
 _PIECE = 2047  # while it hashes more at a time, hashlib lets other threads run: that takes longer than the hash
 _BIG = 1 << 16  # except of more than this
@@ -56,10 +56,8 @@ START = Anchor(0, bytes(32))
 
 
 def digest_of(salt: bytes, customer_id: str | None, payload: bytes) -> bytes:
-    """SHA-256 of the lengths of salt, customer (-1: none) and payload, eight bytes each, and the three themselves."""
-    customer = b"" if customer_id is None else _encoded(customer_id)
-    lengths = _CONTENT.pack(len(salt), -1 if customer_id is None else len(customer), len(payload))
-    content = lengths + salt + customer + payload
+    """SHA-256 of `content_of` an entry, for who has other threads beside."""
+    content = content_of(salt, customer_id, payload)
     if len(content) <= _PIECE or len(content) > _BIG:
         return sha256(content).digest()
     digest = sha256()
@@ -68,11 +66,21 @@ def digest_of(salt: bytes, customer_id: str | None, payload: bytes) -> bytes:
     return digest.digest()
 
 
+def content_of(salt: bytes, customer_id: str | None, payload: bytes) -> bytes:
+    """What a digest is of: the lengths of salt, customer (-1: none) and payload, eight bytes each, and the three
+    themselves."""
+    if customer_id is None:
+        return _CONTENT(len(salt), -1, len(payload)) + salt + payload
+    customer = _encoded(customer_id)
+    return b"".join((_CONTENT(len(salt), len(customer), len(payload)), salt, customer, payload))
+
+
 def chain_of(previous: bytes, seq: int, kind: str, entry_id: str, at: str, digest: bytes) -> bytes:
     """The link of an entry: SHA-256 of the link before, the entry's number and the lengths of kind, id and time, eight
     bytes each, the digest, and kind, id and time themselves."""
     kind_, id_, at_ = _encoded(kind), _encoded(entry_id), _encoded(at)
-    return sha256(previous + _LINK.pack(seq, len(kind_), len(id_), len(at_)) + digest + kind_ + id_ + at_).digest()
+    link = (previous, _LINK(seq, len(kind_), len(id_), len(at_)), digest, kind_, id_, at_)
+    return sha256(b"".join(link)).digest()
 
 
 def _encoded(text: str) -> bytes:

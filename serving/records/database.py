@@ -109,6 +109,10 @@ class Database(ABC):
             return key_names(connection)
 
     @abstractmethod
+    def copy_to(self, path: Path) -> None:
+        """Write all entries, as they are now, to a new SQLite file; `path` is empty. Others may write meanwhile."""
+
+    @abstractmethod
     def ensure_there(self) -> None:
         """See that the database has not been taken away.
 
@@ -137,9 +141,9 @@ def open_database(workspace: Path, config: RecordsConfig) -> Database:
     if not workspace.is_dir():
         raise NotReady(f"there is no workspace {workspace}: `nextproduct build` makes one")
     if not config.database:
-        from .sqlite import SQLite
+        from .sqlite import DATABASE, SQLite
 
-        return SQLite(workspace, config.commit_timeout)
+        return SQLite(workspace / DATABASE, config.commit_timeout)
     from .postgresql import PostgreSQL, url_of
 
     return PostgreSQL(url_of(config.database), config.commit_timeout)

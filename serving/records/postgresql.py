@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +33,7 @@ from features.errors import BadConfiguration
 from .database import STORED, Database, bring_up_to_date, check_revision, end_of, revision_of, write, write_new
 from .entries import EVENT, SUPPRESSION, Sealed, StoredEntry
 from .errors import RecordsUnavailable
+from .sqlite import fill
 from .tables import REVISION, entries
 
 READERS = 4
@@ -131,6 +133,11 @@ class PostgreSQL(Database):
         """One read transaction."""
         with self._unavailable("read"), self._patient.connect() as connection:
             yield connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def copy_to(self, path: Path) -> None:
+        """Row by row, of one snapshot: the server's own tools make copies that only a server reads."""
+        with self.snapshot() as connection:
+            fill(path, connection)
 
     def ensure_there(self) -> None:
         """A server that is away says so itself."""

@@ -125,6 +125,12 @@ def waiting_files(workspace: Path) -> list[Path]:
     return sorted((workspace / FOLDER).glob("*.jsonl"))
 
 
+def queue_paths(workspace: Path) -> list[Path]:
+    """The folder and all in it, if it is there."""
+    folder = workspace / FOLDER
+    return [folder, *folder.iterdir()] if folder.is_dir() else []
+
+
 @dataclass(frozen=True)
 class _Active:
     path: Path
@@ -134,7 +140,7 @@ class _Active:
 def _begin(folder: Path) -> _Active:
     """A new file, which has our lock before anybody can see it."""
     if not folder.is_dir():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _sync(folder.parent)
     path = folder / f"{new_entry_id()}-{os.getpid()}.jsonl"
     aside = folder / f".{path.name}"

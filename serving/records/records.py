@@ -19,7 +19,8 @@ from .database import STORED, Database, open_database
 from .entries import ERASURE, EVENT, RETENTION, SUPPRESSION, Entry, Sealed, StoredEntry, is_storable, now, seal
 from .errors import RecordsUnavailable
 from .group_commit import GroupCommit
-from .queue_files import waiting_files
+from .private import tighten
+from .queue_files import queue_paths, waiting_files
 from .standby import Standby, bring_back
 from .suppressions import KEY_FILE, PREFIX, SuppressionKey, check_key
 from .tables import entries as table
@@ -76,6 +77,7 @@ class Records:
         try:
             if writable:
                 database.prepare()
+                tighten(queue_paths(workspace))
             else:
                 database.require()
             check_key(SuppressionKey.find(workspace), database.key_names(), workspace)
@@ -90,6 +92,26 @@ class Records:
                 records.close()
                 raise
         return records
+
+    @classmethod
+    def open_file(cls, path: Path) -> Records:
+        """The entries in a SQLite file of any name, such as `back_up` writes; for reading.
+
+        Raises
+        ------
+        NotReady : when there is no such file, or no records in it that this version knows
+        RecordsUnavailable : when it cannot be read
+        """
+        from .sqlite import SQLite
+
+        config = RecordsConfig()
+        database = SQLite(path, config.commit_timeout)
+        try:
+            database.require()
+            return cls(path.parent, config, database, writable=False)
+        except BaseException:
+            database.close()
+            raise
 
     @property
     def lag(self) -> int:

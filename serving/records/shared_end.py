@@ -27,7 +27,7 @@ class SharedEnd:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(self._descriptor).st_size < _SIZE:
                 os.ftruncate(self._descriptor, _SIZE)

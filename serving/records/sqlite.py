@@ -13,14 +13,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, create_engine
+from sqlalchemy import Connection, Select, create_engine, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from features.errors import NotReady
+
+from ..private_files import create_private
 from .chain import START, Anchor
 from .database import (
     MADE_BY,
@@ -35,8 +39,10 @@ from .database import (
 )
 from .entries import SUPPRESSION, Row, Sealed, StoredEntry, linked
 from .errors import NoRecords, RecordsUnavailable
+from .pages import pages
+from .private import tighten
 from .shared_end import SharedEnd
-from .tables import REVISION
+from .tables import REVISION, entries
 
 DATABASE = "records.db"
 LOCK = "records.lock"
@@ -56,15 +62,21 @@ _ROWS = 512  # of one INSERT: its text is kept, one for each number of rows
 
 
 class SQLite(Database):
-    """``records.db`` in the workspace."""
+    """``records.db`` in the workspace, or a copy of it anywhere.
+
+    Parameters
+    ----------
+    timeout : seconds to wait for other writers
+    """
 
     answers_at_once = True
 
-    def __init__(self, workspace: Path, timeout: float) -> None:
-        super().__init__(str(workspace / DATABASE))
-        self._path = workspace / DATABASE
-        self._lock_path = workspace / LOCK
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._lock_path = path.with_name(LOCK)
         self._timeout = timeout
+        self._way = "mode=rw"
         self._file: tuple[int, int] | None = None
         self._engine = create_engine("sqlite+pysqlite://", creator=self._connect, poolclass=NullPool)
         self._writer: sqlite3.Connection | None = None
@@ -77,11 +89,11 @@ class SQLite(Database):
         with self._unavailable("opened"):
             self._end = SharedEnd(self._lock_path)
             with self._end.locked():
-                first = sqlite3.connect(self._path, isolation_level=None, timeout=self._timeout)
-                try:
+                create_private(self._path)  # SQLite gives the files beside it the same mode
+                self._make_private()
+                with closing(sqlite3.connect(self._path, isolation_level=None, timeout=self._timeout)) as first:
+                    first.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; see `_give_back`
                     first.execute("PRAGMA journal_mode=WAL")
-                finally:
-                    first.close()
                 self._file = _identity(self._path)
                 with self._engine.connect() as connection:
                     if revision_of(connection) != REVISION:
@@ -97,6 +109,7 @@ class SQLite(Database):
         if not self._path.is_file():
             raise NoRecords(f"there is no {self._path}: the workspace has no records yet; {MADE_BY}")
         with self._unavailable("opened"):
+            self._way = _way_to_read(self._path)
             self._file = _identity(self._path)
             with self._engine.connect() as connection:
                 check_revision(connection, self.name)
@@ -164,9 +177,14 @@ class SQLite(Database):
         with self._unavailable("read"), self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
-            driver.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+            driver.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
             connection.exec_driver_sql("BEGIN")
             yield connection
+
+    def copy_to(self, path: Path) -> None:
+        """What is free in the file, and what lies in its log, does not stay so in the copy."""
+        with self._unavailable("copied"), closing(self._connect()) as connection:
+            connection.execute("VACUUM INTO ?", (str(path.absolute()),))
 
     def ensure_there(self) -> None:
         """The file may be removed or replaced, and SQLite would go on writing to what nobody finds again."""
@@ -226,7 +244,7 @@ class SQLite(Database):
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self._path.absolute().as_uri()}?mode=rw",
+            f"{self._path.absolute().as_uri()}?{self._way}",
             uri=True,
             isolation_level=None,
             timeout=self._timeout,
@@ -240,6 +258,11 @@ class SQLite(Database):
             connection.close()
             raise
         return connection
+
+    def _make_private(self) -> None:
+        """What is on record is nobody else's to read; earlier versions left that to the umask."""
+        own = [self._path, _beside(self._path, "-wal"), _beside(self._path, "-shm"), self._lock_path]
+        tighten([path for path in own if path.exists()])
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -261,6 +284,60 @@ class SQLite(Database):
         return RecordsUnavailable(
             f"the records in {self.name} cannot be {done} ({error}): is the disk full or read-only?"
         )
+
+
+def fill(path: Path, source: Connection) -> None:
+    """Make of an empty file a database of all entries that a connection of another one sees.
+
+    Raises
+    ------
+    RecordsUnavailable : when it cannot be written
+    """
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=lambda: sqlite3.connect(path, isolation_level=None), poolclass=NullPool
+    )
+    with engine.connect() as copy:
+        with _written(path):
+            copy.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+            copy.exec_driver_sql("BEGIN")
+            bring_up_to_date(copy, str(path))
+        for rows in pages(source, list(entries.columns)):
+            with _written(path):
+                copy.execute(insert(entries), [row._asdict() for row in rows])
+        with _written(path):
+            copy.commit()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise RecordsUnavailable(f"{path} cannot be written ({error.orig}): is the disk full?") from error
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _way_to_read(path: Path) -> str:
+    """How SQLite is told to open a file for reading: where it may make no file beside it, it must not need one.
+
+    Raises
+    ------
+    NotReady : when it would need one
+    """
+    if os.access(path.parent, os.W_OK) and os.access(path, os.W_OK):
+        return "mode=rw"
+    log, index = _beside(path, "-wal"), _beside(path, "-shm")
+    if log.exists() and index.exists():  # of a service that runs, or was killed
+        return "mode=ro"
+    if not log.exists() or not log.stat().st_size:
+        return "mode=ro&immutable=1"
+    raise NotReady(
+        f"{log} holds entries that are not in {path.name} yet, and {path.parent} cannot be written, which it takes to "
+        "read them: copy both files into one folder and give that, or make copies with `nextproduct log backup`"
+    )
 
 
 def _identity(path: Path) -> tuple[int, int]:

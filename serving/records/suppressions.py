@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, select
 
-from ..access.private_file import only_writer_of, replace_private
+from ..access.private_file import only_writer_of
+from ..private_files import replace_private
 from .entries import EVENT, SUPPRESSION, Entry, new_entry_id
 from .errors import RecordsUnavailable
 from .tables import entries

@@ -1,19 +1,21 @@
-"""Whether the records are what was written: every digest and every link is computed again."""
+"""Whether the records are what was written: every digest and every link is computed again, or those after a head that
+was noted before."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from rich.progress import Progress
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select, true
 
 from features.errors import BadInput
 
-from .chain import START, Anchor, chain_of, digest_of
+from .chain import START, Anchor, chain_of, content_of, digest_of
 from .entries import ERASURE, KINDS, RETENTION, StoredEntry
 from .erased import Ranges
 from .records import Records
@@ -24,10 +26,9 @@ MOST_PROBLEMS = 100
 
 _CHUNK = 256  # rows read at a time: payloads may be large
 
-# as text, so that nothing makes of the columns what they should be
-_ROWS = text(
+_ROWS = (
     "SELECT seq, entry_id, kind, at, customer_id, salt, digest, chain, payload FROM entries "
-    f"WHERE seq >= :first ORDER BY seq LIMIT {_CHUNK}"
+    f"WHERE seq >= {{}} ORDER BY seq LIMIT {_CHUNK}"
 )
 _PLAIN = frozenset(KINDS) - {ERASURE, RETENTION}
 _HASH = 32
@@ -40,13 +41,15 @@ class Verification:
 
     Attributes
     ----------
-    entries : how many there are
-    head : the last of them
+    entries : how many were checked
+    since : after which entry; see `verify`
+    head : the last entry
     problems : what is wrong, the first hundred; nothing if all is as it was written
     problem_count : how many there are in all
     """
 
     entries: int
+    since: Anchor
     head: Anchor
     problems: tuple[str, ...]
     problem_count: int
@@ -57,8 +60,10 @@ class Verification:
         return self.problem_count == 0
 
 
-def verify(records: Records, *, anchor: Anchor | None = None, progress: Progress | None = None) -> Verification:
-    """Check the whole chain, as it is now; others may write meanwhile.
+def verify(
+    records: Records, *, anchor: Anchor | None = None, since: Anchor = START, progress: Progress | None = None
+) -> Verification:
+    """Check the chain, as it is now; others may write meanwhile.
 
     Found are entries whose content or any other column was changed, that are missing, moved or put in between, and
     payloads that are gone though no erasure names them, or still there though one does. A chain that was cut off at its
@@ -67,28 +72,52 @@ def verify(records: Records, *, anchor: Anchor | None = None, progress: Progress
     Parameters
     ----------
     anchor : a head noted earlier, somewhere else
+    since : likewise; only entries after it are checked, and that it is there. What became of those before it is not
+        seen, except that erasures after it have emptied what they say.
 
     Raises
     ------
+    BadInput : when `anchor` lies before `since`
     RecordsUnavailable : when the database cannot be read
     """
-    check = _Check(anchor)
+    if anchor is not None and anchor.seq < since.seq:
+        raise BadInput(f"the anchor, entry {anchor.seq}, lies before entry {since.seq}, from which on is verified")
+    check = _Check(anchor, since)
+    after = entries.c.seq > since.seq if since.seq else true()
     with records.database.snapshot() as connection:
-        total = connection.scalar(select(func.count()).select_from(entries)) or 0
+        total = connection.scalar(select(func.count()).select_from(entries).where(after)) or 0
         task = progress.add_task("Verifying", total=total) if progress is not None else None
-        for rows in _chunks(connection):
-            for row in rows:
-                check.take(row)
+        if since.seq:
+            check.begin(connection.scalar(select(entries.c.chain).where(entries.c.seq == since.seq)))
+        for rows in _chunks(connection, since.seq + 1 if since.seq else _BEFORE_ALL):
+            check.take(rows)
             if progress is not None and task is not None:
                 progress.update(task, advance=len(rows))
+        if since.seq:
+            check.add_emptied(lambda first, last: _emptied(connection, first, last))
     return check.finish()
 
 
-def _chunks(connection: Connection) -> Iterator[Sequence[Any]]:
-    first = _BEFORE_ALL
-    while rows := connection.execute(_ROWS, {"first": first}).all():
-        yield rows
-        first = rows[-1].seq + 1
+def _chunks(connection: Connection, first: int) -> Iterator[Sequence[Sequence[Any]]]:
+    """As the driver reads them: nothing makes of the columns what they should be, or takes time for it."""
+    cursor = connection.connection.cursor()
+    try:
+        while True:
+            cursor.execute(_ROWS.format(first))
+            rows = cursor.fetchall()
+            if not rows:
+                return
+            yield rows
+            first = rows[-1][0] + 1
+    finally:
+        cursor.close()
+
+
+def _emptied(connection: Connection, first: int, last: int) -> Sequence[int]:
+    gone = (entries.c.salt.is_(None), entries.c.customer_id.is_(None), entries.c.payload.is_(None))
+    return connection.scalars(
+        select(entries.c.seq).where(entries.c.seq.between(first, last), *gone).order_by(entries.c.seq)
+    ).all()
 
 
 @dataclass
@@ -96,6 +125,7 @@ class _Check:
     """Takes one row after the other."""
 
     anchor: Anchor | None
+    since: Anchor = START
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
     count: int = 0
@@ -104,33 +134,55 @@ class _Check:
     emptied: array[int] = field(default_factory=lambda: array("q"))
     named: list[tuple[int, Ranges]] = field(default_factory=list)  # by the entry of that number
 
-    def take(self, row: Sequence[Any]) -> None:
-        """The next row, which may hold anything that a forger put there."""
-        self.count += 1
-        if not self._is_as_written(*row):
-            self._inspect(*row)
-        seq, chain = row[0], row[7]
-        if self.anchor is not None and self.anchor.seq == seq and self.anchor.chain != chain:
-            self._problem(f"entry {seq}: its link is not the one noted in the anchor: the chain was written anew")
-        self.head = Anchor(seq, chain)
+    def begin(self, chain: bytes | None) -> None:
+        """Go on from `since`, whose link is `chain`; None: it is not there."""
+        self.head, self.candidates = self.since, (self.since.chain,)
+        if chain is None:
+            self._problem(f"entry {self.since.seq}, after which was to be verified, is not there")
+        elif chain != self.since.chain:
+            self._problem(f"entry {self.since.seq}: its link is not the one noted: the chain was written anew")
 
-    def _is_as_written(
-        self, seq: int, entry_id: Any, kind: Any, at: Any, customer_id: Any, salt: Any, digest: Any, chain: Any,
-        payload: Any,
-    ) -> bool:  # fmt: skip
-        """Whether all is right with a row that needs no more looking into."""
-        try:
-            right = (
-                seq == self.head.seq + 1
-                and kind in _PLAIN
-                and digest_of(salt, customer_id, payload) == digest
-                and chain_of(self.head.chain, seq, kind, entry_id, at, digest) == chain
+    def add_emptied(self, emptied: Callable[[int, int], Sequence[int]]) -> None:
+        """Look up what erasures have emptied of what was not read."""
+        spans = Ranges.of_spans(span for _, ranges in self.named for span in ranges.spans).spans
+        before = [(max(1, first), min(last, self.since.seq)) for first, last in spans if first <= self.since.seq]
+        found = array("q", (seq for first, last in before for seq in emptied(first, last)))
+        self.emptied = found + self.emptied
+
+    def take(self, rows: Iterable[Sequence[Any]]) -> None:
+        """The next rows, which may hold anything that a forger put there.
+
+        A row with which all is right needs no more than the first condition: all but a few are so.
+        """
+        noted = self.anchor.seq if self.anchor is not None else None
+        before, link = self.head.seq, self.head.chain
+        for row in rows:
+            seq, entry_id, kind, at, customer_id, salt, digest, chain, payload = row
+            try:
+                right = (
+                    seq == before + 1
+                    and kind in _PLAIN
+                    and sha256(content_of(salt, customer_id, payload)).digest() == digest
+                    and chain_of(link, seq, kind, entry_id, at, digest) == chain
+                )
+            except (TypeError, AttributeError):  # something else where text or bytes should be
+                right = False
+            if right:
+                self.candidates = (chain,)
+            else:
+                self.head = Anchor(before, link)
+                self._inspect(*row)
+            if seq == noted:
+                self._compare_anchor(chain)
+            self.count += 1
+            before, link = seq, chain
+        self.head = Anchor(before, link)
+
+    def _compare_anchor(self, chain: Any) -> None:
+        if self.anchor is not None and self.anchor.chain != chain:
+            self._problem(
+                f"entry {self.anchor.seq}: its link is not the one noted in the anchor: the chain was written anew"
             )
-        except (TypeError, AttributeError):  # something else where text or bytes should be
-            return False
-        if right:
-            self.candidates = (chain,)
-        return right
 
     def _inspect(
         self, seq: int, entry_id: Any, kind: Any, at: Any, customer_id: Any, salt: Any, digest: Any, chain: Any,
@@ -161,7 +213,7 @@ class _Check:
                 f"the anchor names entry {self.anchor.seq}, but the last one is {self.head.seq}: the end was cut off"
             )
         self._compare_erasures()
-        return Verification(self.count, self.head, tuple(self.problems), self.problem_count)
+        return Verification(self.count, self.since, self.head, tuple(self.problems), self.problem_count)
 
     def _place(self, seq: int) -> None:
         expected = self.head.seq + 1

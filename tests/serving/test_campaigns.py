@@ -214,6 +214,12 @@ class TestFile:
         write_list(frame, tmp_path / "list.parquet")
         assert pq.read_table(tmp_path / "list.parquet").to_pandas().equals(frame)
 
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    def test_only_its_owner_may_read_it(self, frame, tmp_path, suffix):
+        """Broken before: whoever had an account on the machine could read whom the bank is about to call."""
+        write_list(frame, tmp_path / f"list{suffix}")
+        assert (tmp_path / f"list{suffix}").stat().st_mode & 0o777 == 0o600
+
     def test_an_earlier_list_is_replaced(self, frame, tmp_path):
         (tmp_path / "list.csv").write_text("old", encoding="utf-8")
         write_list(frame, tmp_path / "list.csv")

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import BadConfiguration, BadInput, NotFound, NotReady
+from serving.records.queue_files import QueueFiles
 from serving.records_cli import app
 from tests.serving.records.places import decision, event, every_entry
 
@@ -84,6 +85,17 @@ class TestVerify:
         done = run("verify", filled.workspace, "--anchor", noted)
         assert (done.exit_code, "the end was cut off" in done.stdout) == (1, True)
 
+    def test_only_what_came_after_a_head_noted_earlier(self, filled):
+        noted = heads(filled)
+        with filled.opened() as records:
+            records.append_now([decision("C1")])
+        assert succeeded("verify", filled.workspace, "--since-anchor", noted).splitlines()[0] == (
+            "1 entries after entry 4, whole."
+        )
+        assert json.loads(succeeded("verify", filled.workspace, "--since-anchor", noted, "--json"))["since"] == noted
+        done = run("verify", filled.workspace, "--since-anchor", f"4:{'0' * 64}")
+        assert (done.exit_code, "the chain was written anew" in done.stdout) == (1, True)
+
     def test_an_anchor_that_is_none(self, filled):
         assert "expected SEQ:HEX" in refused(BadInput, "verify", filled.workspace, "--anchor", "4")
 
@@ -116,6 +128,28 @@ class TestShow:
 
     def test_an_unknown_kind_is_refused(self, filled):
         assert "there are: decision, " in refused(BadInput, "show", filled.workspace, "--kind", "wish")
+
+
+class TestBackup:
+    def test_is_verified_and_shown_like_the_records(self, filled, tmp_path):
+        out = tmp_path / "copies" / "log.db"
+        out.parent.mkdir()
+        said = succeeded("backup", filled.workspace, out)
+        assert said.splitlines() == [f"{out} holds all entries up to 4.", f"Head: {heads(filled)}"]
+        assert succeeded("verify", out) == succeeded("verify", filled.workspace)
+        assert succeeded("show", out, "--json") == succeeded("show", filled.workspace, "--json")
+        assert list(out.parent.iterdir()) == [out]
+
+    def test_a_place_that_is_none_or_taken_is_refused(self, filled, tmp_path):
+        assert "there is no folder" in refused(BadInput, "backup", filled.workspace, tmp_path / "none" / "log.db")
+        (tmp_path / "log.db").touch()
+        assert "is there already" in refused(BadInput, "backup", filled.workspace, tmp_path / "log.db")
+
+    def test_says_what_waits_in_files(self, filled, tmp_path):
+        queue = QueueFiles(filled.workspace)
+        queue.append([[decision("C1", at="2026-11-01T12:00:00.000000Z")]])
+        assert "Not in it: the decisions in 1 files" in succeeded("backup", filled.workspace, tmp_path / "log.db")
+        queue.put_aside()
 
 
 class TestErase:
@@ -171,6 +205,7 @@ class TestWithoutRecords:
         [
             ("verify",),
             ("show",),
+            ("backup", "copy.db"),
             ("erase", "C1", "--reason", "asked", "--yes"),
             ("forget", "--before", "2026-01-01", "--yes"),
         ],

@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from features.errors import BadInput
 from serving.records import Anchor, Entry, erase, new_entry_id, verify
 from serving.records.chain import chain_of, digest_of
 from serving.records.verification import MOST_PROBLEMS
@@ -155,6 +156,60 @@ class TestAnchor:
         with place.opened() as records:
             assert problems(records, Anchor(0, bytes(32))) == ()
             assert str(verify(records).head) == f"0:{'0' * 64}"
+
+
+class TestSince:
+    """From a head noted earlier, somewhere else."""
+
+    @pytest.fixture
+    def grown(self, place):
+        """Four entries before what was noted and three after; the last one, an erasure, empties some of either."""
+        with place.opened() as records:
+            records.append_now([decision("C1"), decision("C2"), decision("C1"), decision("C3")])
+            noted = records.head
+            records.append_now([decision("C1"), decision("C2")])
+            erase(records, "C1", reason="asked", by="test")
+            yield records, noted
+
+    def test_only_what_came_after_is_looked_at(self, place, grown):
+        records, noted = grown
+        found = verify(records, since=noted)
+        assert (found.problems, found.entries, found.since) == ((), 3, noted)
+        assert found.head == verify(records).head
+        change(place, "UPDATE entries SET payload = :payload WHERE seq = 2", payload=b"other")
+        assert verify(records, since=noted).is_sound
+        assert not verify(records).is_sound
+        change(place, "UPDATE entries SET payload = :payload WHERE seq = 6", payload=b"other")
+        assert verify(records, since=noted).problems == (
+            "entry 6: customer, salt, payload or digest was changed",
+        )  # fmt: skip
+
+    def test_the_place_must_be_what_was_noted(self, place, grown):
+        records, noted = grown
+        assert verify(records, since=Anchor(4, bytes(32))).problems[0] == (
+            "entry 4: its link is not the one noted: the chain was written anew"
+        )
+        assert not verify(records, since=Anchor(3, noted.chain)).is_sound
+        assert verify(records, since=Anchor(9, noted.chain)).problems == (
+            "entry 9, after which was to be verified, is not there",
+        )
+        change(place, "DELETE FROM entries WHERE seq = 4")
+        assert not verify(records, since=noted).is_sound
+
+    def test_what_an_erasure_says_of_entries_before_is_looked_at(self, place, grown):
+        records, noted = grown
+        change(place, "UPDATE entries SET customer_id = 'C1', salt = :salt, payload = :salt WHERE seq = 1", salt=b"s")
+        assert verify(records, since=noted).problems == (
+            "entry 1: entry 7 says that it was emptied, but there is content",
+        )
+
+    def test_any_place_will_do(self, place, filled):
+        chains = {seq: row_of(place, seq)["chain"] for seq in range(1, COUNT + 1)}
+        for seq, chain in chains.items():
+            found = verify(filled, since=Anchor(seq, chain), anchor=Anchor(COUNT, chains[COUNT]))
+            assert (found.problems, found.entries) == ((), COUNT - seq)
+        with pytest.raises(BadInput, match="entry 2, lies before entry 3"):
+            verify(filled, since=Anchor(3, chains[3]), anchor=Anchor(2, chains[2]))
 
 
 class TestErased:
