@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +20,9 @@ from ..decisions.reason_codes import reasons_in
 from ..language import Language
 from ..records import Entry
 from ..records.entries import DECISION
+from ..records.formats import FORMAT
+from ..software import SOFTWARE
 from .caller import caller_of
-
-SOFTWARE = version("nextproduct")
 
 
 class Asked(NamedTuple):
@@ -54,7 +53,7 @@ class Asked(NamedTuple):
 
 
 def question_of(request: dict[str, Any]) -> tuple[Question, Language]:
-    """The question, and the language of its answer, that `Asked.to_dict` put on record."""
+    """The question, and the language of its answer, that `Asked.to_dict` put on record, as `decision_in` reads it."""
     question = Question(
         request["customer_id"], request["limit"], request["channel"], tuple(request["client_asked"]),
         tuple(request["families"]), request["reasons"],
@@ -78,6 +77,7 @@ def decision_entry(
     events : ids of the entries that were laid over the states
     """
     content = {
+        "format": FORMAT,
         "decision_id": decision_id,
         "caller": caller_of(asked.principal),
         "request_id": asked.request_id,

@@ -16,7 +16,9 @@ from ..decisions import FreshEvent, FreshEvents
 from ..deployment import event_of, missing_inputs, open_versions
 from ..records import Records, StoredEntry
 from ..records.entries import DECISION
-from .decision_entry import SOFTWARE, answer_in, day_in, features_digest, question_of, shown
+from ..records.formats import decision_in
+from ..software import SOFTWARE
+from .decision_entry import answer_in, day_in, features_digest, question_of, shown
 
 _TOLD_SINCE = ("client_asked", "nothing_because")
 """What the first answers did not tell: replayed, they do not either."""
@@ -43,9 +45,14 @@ class Replay:
 async def replay(
     records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, entry: StoredEntry
 ) -> Replay:
-    """Decide again what `entry`, whose payload is there, tells."""
+    """Decide again what `entry`, whose payload is there, tells.
+
+    Raises
+    ------
+    NotReady : when it is in a format that only a newer version reads
+    """
     assert entry.payload is not None
-    record = orjson.loads(entry.payload)
+    record = decision_in(entry.payload)
     answered = answer_in(record)
     wanted = record["state"]["events"]
     found = await records.entries_by_id(wanted)

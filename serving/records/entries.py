@@ -14,13 +14,14 @@ from features.errors import BadInput
 
 from .chain import Anchor, chain_of, digest_of
 
-DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST = "decision", "feedback", "event", "deployment", "list"
-APPROVAL = "approval"
+DECISION, FEEDBACK, EVENT, DEPLOYMENT = "decision", "feedback", "event", "deployment"
+ACCESS, LIST, APPROVAL = "access", "list", "approval"
 ERASURE, RETENTION, SUPPRESSION = "erasure", "retention", "suppression"
 
-KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, LIST, APPROVAL, ERASURE, RETENTION, SUPPRESSION)
-PERSONAL = (DECISION, FEEDBACK, EVENT, APPROVAL)
-"""Kinds of which retention lets go; of approvals those that concern a customer."""
+KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, ACCESS, LIST, APPROVAL, ERASURE, RETENTION, SUPPRESSION)
+PERSONAL = (DECISION, FEEDBACK, EVENT, ACCESS, APPROVAL)
+"""Kinds of which retention lets go: what says something of a customer, of approvals those that concern one. A list names
+its file, not who is on it."""
 
 MAX_PAYLOAD = 16 << 20
 """Bytes of one payload."""
@@ -32,8 +33,8 @@ class Entry:
 
     Attributes
     ----------
-    kind : decision, feedback, event, deployment, list or approval; erasure, retention and suppression are written by
-        `erase` and `forget_before`
+    kind : decision, feedback, event, deployment, access (a look at a customer), list (one of a campaign) or approval;
+        erasure, retention and suppression are written by `erase` and `forget_before`
     entry_id : names it for ever; erasure leaves it, so it says nothing of a person
     customer_id : whom it concerns, one at most: erasure finds it by this
     payload : what is recorded, the same bytes for ever

@@ -91,7 +91,7 @@ def erase(
 
 
 def forget_before(records: Records, day: date, *, by: str, progress: Progress | None = None) -> Retention:
-    """Remove payload, salt and customer from every decision, feedback, event and approval about a customer that was
+    """Remove payload, salt and customer from every decision, feedback, event, look and approval about a customer that was
     recorded before `day` (UTC).
 
     Some thousand entries at a time; each such step writes an entry of kind retention with their numbers. What was

@@ -84,13 +84,14 @@ class DecisionRecord(BaseModel):
 
     seq: int = Field(description="Place in the chain")
     at: str = Field(description="When it was put on record, UTC")
+    format: int = Field(default=1, description="Of what follows; missing in the first one")
     decision_id: str
     caller: dict[str, str] = Field(description="Who asked")
     request_id: str
     request: dict[str, Any] = Field(description="What was asked")
     day: str
     deployment: int
-    software: str
+    software: str = Field(description="Version of the package and a digest of its sources")
     versions: DecisionVersions
     state: dict[str, Any] = Field(description="The customer as the decision saw it, and the events laid over")
     excluded: dict[str, list[str]] | None = Field(

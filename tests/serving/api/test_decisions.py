@@ -8,7 +8,9 @@ from serving.access import Principal, Role
 from serving.decisions.policy.loading import demonstration_policy_path
 from serving.desk.disclosure import disclosed
 from serving.desk.replay import replay
-from serving.records import erase
+from serving.records import Entry, erase, new_entry_id
+from serving.records.formats import FORMAT
+from serving.software import SOFTWARE
 from tests.serving.api.bank import assert_problem, bank_of
 from tests.serving.later import CLOCK
 
@@ -207,3 +209,29 @@ class TestReplayOfOldVersions:
         erase(own_bank.service.records, customer, reason="asked for it", by="test")
         assert_problem(own_bank.get(f"/v1/decisions/{decision_id}"), 410, "erased")
         assert_problem(own_bank.post(f"/v1/decisions/{decision_id}:replay"), 410, "erased")
+
+
+class TestFormats:
+    def put(self, bank, decision_id, **changed):
+        """On record again, under an id of its own and with something changed; None: without it."""
+        entry = bank.run(bank.service.records.find(decision_id))
+        copy = new_entry_id()
+        said = orjson.loads(entry.payload.replace(decision_id.encode(), copy.encode())) | changed
+        payload = orjson.dumps({name: value for name, value in said.items() if value is not None})
+        assert bank.run(bank.service.records.append([Entry("decision", copy, entry.customer_id, payload)]))
+        return copy
+
+    def test_a_decision_says_its_own_and_what_software_made_it(self, bank, answered, rm):
+        record = bank.get(f"/v1/decisions/{answered.json()['decision_id']}", rm).json()
+        assert (record["format"], record["software"]) == (FORMAT, SOFTWARE)
+
+    def test_one_from_before_there_were_any_replays(self, bank, answered, rm):
+        copy = self.put(bank, answered.json()["decision_id"], format=None, software="0.1.0")
+        replayed = bank.post(f"/v1/decisions/{copy}:replay", rm)
+        expected = answered.content.replace(answered.json()["decision_id"].encode(), copy.encode())
+        assert (replayed.status_code, replayed.content) == (200, expected)
+        assert bank.get(f"/v1/decisions/{copy}", rm).status_code == 200
+
+    def test_one_of_a_newer_version_is_refused_in_a_sentence(self, bank, answered, rm):
+        copy = self.put(bank, answered.json()["decision_id"], format=FORMAT + 1)
+        assert_problem(bank.post(f"/v1/decisions/{copy}:replay", rm), 503, "install the version that wrote it")

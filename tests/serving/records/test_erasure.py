@@ -173,6 +173,21 @@ class TestForgetBefore:
             assert verify(records).problems == ()
             assert forget_before(records, datetime(2026, 1, 3).date(), by="officer").entry_ids == ()
 
+    def test_looks_at_customers_go_and_lists_which_name_nobody_stay(self, place):
+        with place.opened() as records:
+            records.append_now([
+                Entry("access", new_entry_id(), "C1", b"{}", at("2026-01-01")),
+                Entry("list", new_entry_id(), None, b"{}", at("2026-01-01")),
+                Entry("access", new_entry_id(), "C1", b"{}", at("2026-01-03")),
+            ])  # fmt: skip
+            assert forget_before(records, datetime(2026, 1, 2).date(), by="officer").erased == 1
+            assert [entry.seq for entry in every_entry(records) if entry.payload is None] == [1]
+            assert erase(records, "C1", reason="asked", by="test").erased == 1
+            assert [entry.kind for entry in every_entry(records) if entry.payload is not None] == [
+                "list", "retention", "erasure",
+            ]  # fmt: skip
+            assert verify(records).problems == ()
+
     def test_many_entries_take_several_steps(self, place, monkeypatch):
         monkeypatch.setattr("serving.records.erasure._WINDOW", 10)
         with place.opened() as records:

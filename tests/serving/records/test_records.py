@@ -11,7 +11,7 @@ from features.errors import BadInput, NotReady
 from serving.records import Anchor, Entry, Records, RecordsConfig, RecordsUnavailable, new_entry_id, verify
 from tests.serving.records.places import decision, event, events_of, every_entry, find, killed
 
-KINDS = st.sampled_from(["decision", "feedback", "event", "deployment"])
+KINDS = st.sampled_from(["decision", "feedback", "event", "deployment", "access", "list"])
 CUSTOMERS = st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 
 
