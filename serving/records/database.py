@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import Connection, Select, insert, inspect, select
 
@@ -25,6 +25,23 @@ STORED = (
 """The columns of a `StoredEntry`, in its order."""
 
 MADE_BY = "they begin with the first `nextproduct serve` or `campaign`"
+
+
+class Room(NamedTuple):
+    """What became of the room of what was erased, in bytes.
+
+    Attributes
+    ----------
+    given_back : to the disk
+    free : left where the records lie, for new entries; None: the database does not say
+    """
+
+    given_back: int = 0
+    free: int | None = 0
+
+
+UNTOUCHED = Room()
+"""Where nothing was erased."""
 
 
 class Database(ABC):
@@ -122,8 +139,8 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def scrub(self) -> None:
-        """Let go of the room, and the old bytes, of what was erased."""
+    def scrub(self) -> Room:
+        """Let go of the old bytes of what was erased, and of the room they took."""
 
     @abstractmethod
     def close(self) -> None:

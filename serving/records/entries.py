@@ -20,8 +20,8 @@ ERASURE, RETENTION, SUPPRESSION = "erasure", "retention", "suppression"
 
 KINDS = (DECISION, FEEDBACK, EVENT, DEPLOYMENT, ACCESS, LIST, APPROVAL, ERASURE, RETENTION, SUPPRESSION)
 PERSONAL = (DECISION, FEEDBACK, EVENT, ACCESS, APPROVAL)
-"""Kinds of which retention lets go: what says something of a customer, of approvals those that concern one. A list names
-its file, not who is on it."""
+"""Kinds of which retention lets go: what says something of a customer, of approvals those that concern one. A list
+names its file, not who is on it."""
 
 MAX_PAYLOAD = 16 << 20
 """Bytes of one payload."""

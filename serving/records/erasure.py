@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 
 from features.errors import BadInput, NotFound
 
-from .database import end_of, write
+from .database import UNTOUCHED, Room, end_of, write
 from .entries import APPROVAL, ERASURE, PERSONAL, RETENTION, Entry, new_entry_id, now, seal
 from .erased import Ranges
 from .errors import RecordsUnavailable
@@ -35,10 +35,12 @@ class Erasure:
     ----------
     entry_id : the entry that tells of it
     erased : how many entries of the person were emptied
+    room : what became of theirs
     """
 
     entry_id: str
     erased: int
+    room: Room = UNTOUCHED
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Retention:
     ----------
     entry_ids : the entries that tell of it
     erased : how many entries were emptied
+    room : what became of theirs
     """
 
     entry_ids: tuple[str, ...]
     erased: int
+    room: Room
 
 
 def erase(
@@ -79,19 +83,19 @@ def erase(
     """
     if not reason.strip():
         raise BadInput("records: an erasure needs a reason")
-    _bring_all_back(records)
+    bring_all_back(records)
     own = entries.c.customer_id == customer_id
     with records.database.writing() as connection:
         said = {"reason": reason, "by": by} | ({"lists": lists} if lists else {})
         done = _empty(connection, own, ERASURE, said, records.workspace)
-    records.database.scrub()  # even when nothing was found: a first attempt may have been interrupted here
+    room = records.database.scrub()  # even when nothing was found: a first attempt may have been interrupted here
     if done is None:
         raise NotFound(f"nothing of customer {customer_id} is on record")
-    return done
+    return replace(done, room=room)
 
 
 def forget_before(records: Records, day: date, *, by: str, progress: Progress | None = None) -> Retention:
-    """Remove payload, salt and customer from every decision, feedback, event, look and approval about a customer that was
+    """Remove payload, salt and customer from every decision, feedback, event, look and approval of a customer that was
     recorded before `day` (UTC).
 
     Some thousand entries at a time; each such step writes an entry of kind retention with their numbers. What was
@@ -104,7 +108,7 @@ def forget_before(records: Records, day: date, *, by: str, progress: Progress | 
     """
     if day > datetime.now(UTC).date():
         raise BadInput(f"records: {day} is in the future: nothing may be forgotten before it has happened")
-    _bring_all_back(records)
+    bring_all_back(records)
     kinds = and_(entries.c.kind.in_(PERSONAL), or_(entries.c.kind != APPROVAL, entries.c.customer_id.is_not(None)))
     old = and_(entries.c.at < day.isoformat(), kinds, entries.c.payload.is_not(None))
     newest = records.database.select(select(func.max(entries.c.seq)))[0][0] or 0
@@ -119,12 +123,17 @@ def forget_before(records: Records, day: date, *, by: str, progress: Progress | 
             done += [step] if step is not None else []
         if progress is not None and task is not None:
             progress.update(task, completed=min(start + _WINDOW - 1, newest))
-    records.database.scrub()
-    return Retention(tuple(step.entry_id for step in done), sum(step.erased for step in done))
+    room = records.database.scrub()
+    return Retention(tuple(step.entry_id for step in done), sum(step.erased for step in done), room)
 
 
-def _bring_all_back(records: Records) -> None:
-    """Nothing may stay in files: put those of processes that ended on record, and give the others time to do so."""
+def bring_all_back(records: Records) -> None:
+    """Nothing may stay in files: put those of processes that ended on record, and give the others time to do so.
+
+    Raises
+    ------
+    RecordsUnavailable : when they do not, or the records cannot be written
+    """
     deadline = time.monotonic() + records.config.commit_timeout
     while waiting_files(records.workspace):
         records.bring_back()

@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 
 from features.errors import BadConfiguration
 
-from .database import STORED, Database, bring_up_to_date, check_revision, end_of, revision_of, write, write_new
+from .database import STORED, Database, Room, bring_up_to_date, check_revision, end_of, revision_of, write, write_new
 from .entries import EVENT, SUPPRESSION, Sealed, StoredEntry
 from .errors import RecordsUnavailable
 from .sqlite import fill
@@ -142,10 +142,15 @@ class PostgreSQL(Database):
     def ensure_there(self) -> None:
         """A server that is away says so itself."""
 
-    def scrub(self) -> None:
-        """Let the server use the room again."""
-        with self._unavailable("written"), self._patient.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"VACUUM {entries.name}")
+    def scrub(self) -> Room:
+        """Let the server use the room again, and give back what lies at the end."""
+        size = text("SELECT pg_total_relation_size(CAST(:name AS regclass))").bindparams(name=entries.name)
+        with self._unavailable("written"), self._patient.connect() as patient:
+            connection = patient.execution_options(isolation_level="AUTOCOMMIT")
+            before = connection.scalar(size) or 0
+            connection.exec_driver_sql(f"VACUUM {entries.name}")
+            after = connection.scalar(size) or 0
+        return Room(max(0, before - after), None)
 
     def close(self) -> None:
         """Close every connection."""

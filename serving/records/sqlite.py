@@ -30,6 +30,7 @@ from .database import (
     MADE_BY,
     STORED,
     Database,
+    Room,
     bring_up_to_date,
     check_revision,
     end_of,
@@ -58,6 +59,8 @@ _BY_ID = f"SELECT {_STORED} FROM entries WHERE entry_id IN (SELECT value FROM js
 _END = "SELECT seq, chain FROM entries ORDER BY seq DESC LIMIT 1"
 _INSERT = f"INSERT INTO entries ({', '.join(Row._fields)}) VALUES "
 _PLACES = f"({', '.join('?' * len(Row._fields))})"
+_INCREMENTAL = 2  # of PRAGMA auto_vacuum
+_PAGES = 500  # given back at a time
 _ROWS = 512  # of one INSERT: its text is kept, one for each number of rows
 
 
@@ -198,26 +201,69 @@ class SQLite(Database):
                 "start the service again to go on with what is there"
             )
 
-    def scrub(self) -> None:
+    def scrub(self) -> Room:
         """Old bytes in the file are overwritten already; those in the write-ahead log are cut off here."""
-        deadline = time.monotonic() + self._timeout
-        with self._unavailable("written"), self._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout=0")  # writers may not have to wait for a reader
+        with self._unavailable("written"):
             shared = SharedEnd(self._lock_path)
             try:
-                while True:
-                    with shared.locked():
-                        busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
-                    if not busy:
-                        return
-                    if time.monotonic() > deadline:
-                        raise RecordsUnavailable(
-                            f"it is erased, but a reader of {self.name} keeps old bytes in {self.name}-wal: do it "
-                            "again when nobody reads"
-                        )
-                    time.sleep(0.05)
+                room = self._give_back(shared)
+                self._cut_log(shared)
             finally:
                 shared.close()
+        return room
+
+    def _give_back(self, shared: SharedEnd) -> Room:
+        """Make the file smaller by what is free in it, some pages at a time, so that nobody waits long to write.
+
+        A file of an earlier version can only be written anew as a whole, and is, where nobody else has it open.
+        """
+        with closing(self._connect()) as connection:
+            before, free, page_size = (
+                _asked(connection, name) for name in ("page_count", "freelist_count", "page_size")
+            )
+            by_steps = _asked(connection, "auto_vacuum") == _INCREMENTAL
+            while by_steps and free:
+                with shared.locked():
+                    connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` would free one
+                left = _asked(connection, "freelist_count")
+                by_steps, free = left < free, left
+        if free:
+            with shared.locked():
+                self._rewrite()
+        with closing(self._connect()) as connection:
+            after, free = (_asked(connection, name) for name in ("page_count", "freelist_count"))
+        return Room((before - after) * page_size, free * page_size)
+
+    def _rewrite(self) -> None:
+        """Write the file anew, in its place, and so that it can be made smaller by steps from then on."""
+        if self._writer is not None:
+            self._writer.close()  # whoever has the lock of the writers may; the next one opens it again
+            self._writer = None
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA busy_timeout=0")
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            try:
+                connection.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
+                    raise
+
+    def _cut_log(self, shared: SharedEnd) -> None:
+        deadline = time.monotonic() + self._timeout
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA busy_timeout=0")  # writers may not have to wait for a reader
+            while True:
+                with shared.locked():
+                    busy = _asked(connection, "wal_checkpoint(TRUNCATE)")
+                if not busy:
+                    return
+                if time.monotonic() > deadline:
+                    raise RecordsUnavailable(
+                        f"it is erased, but a reader of {self.name} keeps old bytes in {self.name}-wal: do it "
+                        "again when nobody reads"
+                    )
+                time.sleep(0.05)
 
     def close(self) -> None:
         """Close every connection, and the lock."""
@@ -314,6 +360,11 @@ def _written(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise RecordsUnavailable(f"{path} cannot be written ({error.orig}): is the disk full?") from error
+
+
+def _asked(connection: sqlite3.Connection, pragma: str) -> int:
+    value: int = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+    return value
 
 
 def _beside(path: Path, suffix: str) -> Path:
