@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import getpass
+import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.cli import ConfigOption, WorkspaceArgument
 from features.errors import BadInput
 
-from .command_options import AsJson, print_json
+from .command_options import AsJson, ByOption, print_json
+from .records_files_cli import app as files_commands
+from .records_options import (
+    RecordsArgument,
+    SinceOption,
+    YesOption,
+    open_records,
+    records_settings,
+    time_of,
+)
 
 if TYPE_CHECKING:
-    from .records import Records, RecordsConfig, StoredEntry
+    from .records import StoredEntry
+    from .records.database import Room
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -24,17 +35,12 @@ app = typer.Typer(
     no_args_is_help=True,
     help="What is on record: whether it is as it was written, what it says, forgetting a person or what is old.",
 )
-
-_RecordsArgument = Annotated[
-    Path, typer.Argument(metavar="WORKSPACE", help="The workspace, or a file that `nextproduct log backup` wrote.")
-]
-_ByOption = Annotated[str | None, typer.Option(help="Who asks for it. Default: the user of this machine.")]
-_YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+app.add_typer(files_commands)
 
 
 @app.command("verify")
 def verify_(
-    workspace: _RecordsArgument,
+    workspace: RecordsArgument,
     anchor: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +71,7 @@ def verify_(
 
     noted = None if anchor is None else Anchor.parse(anchor)
     since = START if since_anchor is None else Anchor.parse(since_anchor)
-    with closing(_open(workspace, config)) as records, progress_bar() as progress:
+    with closing(open_records(workspace, config)) as records, progress_bar() as progress:
         found = verify(records, anchor=noted, since=since, progress=progress)
     if as_json:
         said = {
@@ -89,16 +95,23 @@ def verify_(
 
 @app.command()
 def show(
-    workspace: _RecordsArgument,
+    workspace: RecordsArgument,
     customer: Annotated[str | None, typer.Option(metavar="CUSTOMER_ID", help="Only entries of this customer.")] = None,
     kind: Annotated[
         str | None, typer.Option(help="Only entries of this kind: decision, feedback, event, deployment, erasure, ...")
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="How many, the newest ones.")] = 20,
+    since: SinceOption = None,
+    before: Annotated[
+        int | None, typer.Option(metavar="SEQ", min=1, max=(1 << 63) - 1, help="Only entries before this number.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest ones.")] = 20,
     as_json: AsJson = False,
     config: ConfigOption = None,
 ) -> None:
-    """List entries, the newest last; with --json, all that they say, a line each."""
+    """List entries, the newest last; with --json, all that they say, a line each.
+
+    Where there are older ones, how to list them is said on standard error.
+    """
     from contextlib import closing
 
     import orjson
@@ -107,50 +120,19 @@ def show(
 
     if kind is not None and kind not in KINDS:
         raise BadInput(f"--kind: there is no {kind!r}; there are: {', '.join(KINDS)}")
-    with closing(_open(workspace, config)) as records:
-        found = records.newest(last, customer_id=customer, kind=kind)
+    with closing(open_records(workspace, config)) as records:
+        found = records.newest(last + 1, customer_id=customer, kind=kind, before=before, since=time_of(since))
+    more, found = len(found) > last, found[-last:]
     if as_json:
         for entry in found:
-            typer.echo(orjson.dumps(_said(entry)).decode())
-        return
-    from rich.table import Table
-
-    from features.progress import report_console
-
-    table = Table(title=f"{len(found):,} entries")
-    for column in ("seq", "at", "kind", "customer", "entry", "bytes"):
-        table.add_column(column, justify="right" if column in ("seq", "bytes") else "left", overflow="fold")
-    for entry in found:
-        size = "erased" if entry.payload is None else f"{len(entry.payload):,}"
-        table.add_row(str(entry.seq), entry.at, entry.kind, entry.customer_id or "", entry.entry_id, size)
-    report_console().print(table)
-
-
-@app.command()
-def backup(
-    workspace: WorkspaceArgument,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="SQLite file to write; it may not be there yet.")],
-    config: ConfigOption = None,
-) -> None:
-    """Copy all that is on record to a file, as it is now, while the service goes on writing.
-
-    `log verify OUT` and `log show OUT` work on the copy. As WORKSPACE/records.db it takes the records' place.
-    """
-    from contextlib import closing
-
-    from training.jobs import check_path
-
-    from .records import back_up
-
-    check_path(out)
-    with closing(_open(workspace, config)) as records:
-        done = back_up(records, out)
-    typer.echo(f"{out} holds all entries up to {done.head.seq:,}.\nHead: {done.head}")
-    if done.waiting:
-        typer.secho(
-            f"Not in it: the decisions in {done.waiting:,} files of records-queue/, which are not on record yet.",
-            fg=typer.colors.YELLOW,
-        )
+            typer.echo(orjson.dumps(entry.to_dict()).decode())
+    else:
+        _print_entries(found)
+    if more:
+        chosen = {"--customer": customer, "--kind": kind, "--since": since, "--config": config, "--last": last}
+        words = [word for name, value in chosen.items() if value is not None for word in (name, str(value))]
+        words = ["nextproduct", "log", "show", str(workspace), *words, "--before", str(found[0].seq)]
+        typer.echo(f"Older ones: {shlex.join(words + ['--json'] * as_json)}", err=True)
 
 
 @app.command("erase")
@@ -158,8 +140,8 @@ def erase_(
     workspace: WorkspaceArgument,
     customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER_ID", help="Whose entries are emptied.")],
     reason: Annotated[str, typer.Option(help="Is kept on record: it must not name the person.")],
-    by: _ByOption = None,
-    yes: _YesOption = False,
+    by: ByOption = None,
+    yes: YesOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Remove all that is on record of a person, for good, and take them off the lists that are kept.
@@ -173,7 +155,7 @@ def erase_(
 
     if not yes:
         typer.confirm(f"Remove all that is on record of customer {customer_id}, for good?", abort=True)
-    with closing(_open(workspace, config, writable=True)) as records:
+    with closing(open_records(workspace, config, writable=True)) as records:
         lists = lists_without(workspace, customer_id)
         told = {each.path.name: each.name for each in lists}
         done = erase(records, customer_id, reason=reason, by=by or getpass.getuser(), lists=told)
@@ -182,6 +164,7 @@ def erase_(
     typer.echo(f"{done.erased:,} entries emptied, {len(lists):,} lists shortened; entry {done.entry_id} says so.")
     if lists:
         typer.echo("Copies of these lists that were written elsewhere are for those who have them to shorten.")
+    _say_room(done.room)
 
 
 @app.command()
@@ -194,8 +177,8 @@ def forget(
             help="First day (UTC) that is kept. Default: as many days ago as `keep_days` of the configuration says.",
         ),
     ] = None,
-    by: _ByOption = None,
-    yes: _YesOption = False,
+    by: ByOption = None,
+    yes: YesOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Remove what decisions, feedback and events before a day say, for good; that it was done is on record, too."""
@@ -205,7 +188,7 @@ def forget(
 
     from .records import forget_before
 
-    keep_days = _settings(workspace, config).keep_days
+    keep_days = records_settings(workspace, config).keep_days
     if before is not None:
         day = before.date()
     elif keep_days:
@@ -214,43 +197,32 @@ def forget(
         raise BadInput("--before: give the first day that is kept, or set keep_days in the section serving.records")
     if not yes:
         typer.confirm(f"Remove what decisions, feedback and events before {day} say, for good?", abort=True)
-    with closing(_open(workspace, config, writable=True)) as records, progress_bar() as progress:
+    with closing(open_records(workspace, config, writable=True)) as records, progress_bar() as progress:
         done = forget_before(records, day, by=by or getpass.getuser(), progress=progress)
     typer.echo(f"{done.erased:,} entries emptied; {len(done.entry_ids):,} entries say so.")
+    _say_room(done.room)
 
 
-def _settings(workspace: Path, config: Path | None) -> RecordsConfig:
-    from features.config import config_path, read_section
+def _print_entries(found: Sequence[StoredEntry]) -> None:
+    from rich.table import Table
 
-    from .config import ServingConfig
+    from features.progress import report_console
 
-    return read_section(config_path(config, workspace), "serving", ServingConfig).records
-
-
-def _open(workspace: Path, config: Path | None, *, writable: bool = False) -> Records:
-    """The records of a workspace, or in a file; a command makes none, and answers nobody whose decision would wait."""
-    from .records import Records
-
-    if workspace.is_file():
-        return Records.open_file(workspace)
-    settings = _settings(workspace, config).model_copy(update={"on_failure": "refuse"})
-    records = Records.open(workspace, settings, writable=False)
-    if not writable:
-        return records
-    records.close()
-    return Records.open(workspace, settings)
+    table = Table(title=f"{len(found):,} entries")
+    for column in ("seq", "at", "kind", "customer", "entry", "bytes"):
+        table.add_column(column, justify="right" if column in ("seq", "bytes") else "left", overflow="fold")
+    for entry in found:
+        size = "erased" if entry.payload is None else f"{len(entry.payload):,}"
+        table.add_row(str(entry.seq), entry.at, entry.kind, entry.customer_id or "", entry.entry_id, size)
+    report_console().print(table)
 
 
-def _said(entry: StoredEntry) -> dict[str, Any]:
-    import orjson
-
-    said: Any = None
-    if entry.payload is not None:
-        try:
-            said = orjson.loads(entry.payload)
-        except orjson.JSONDecodeError:  # bytes of any kind may be on record
-            said = entry.payload.decode("utf-8", "replace")
-    return {
-        "seq": entry.seq, "at": entry.at, "kind": entry.kind, "entry_id": entry.entry_id,
-        "customer_id": entry.customer_id, "erased": entry.payload is None, "payload": said,
-    }  # fmt: skip
+def _say_room(room: Room) -> None:
+    """What became of the room of what was emptied, where anything did."""
+    if room.given_back > 0:
+        typer.echo(f"{room.given_back / 1e6:,.1f} MB given back to the disk.")
+    if room.free:
+        typer.echo(
+            f"{room.free / 1e6:,.1f} MB stay in the file for new entries: an earlier version made it, so that it gets "
+            "smaller only while nobody else has it open and the disk has room for a copy. `log forget` tries again."
+        )

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from features.errors import BadInput
 
@@ -91,6 +93,19 @@ class StoredEntry:
         if self.payload is None:
             return self.kind == entry.kind
         return (self.kind, self.customer_id, self.payload) == (entry.kind, entry.customer_id, entry.payload)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, with what its payload says; bytes that are not JSON are given as text."""
+        said: Any = None
+        if self.payload is not None:
+            try:
+                said = orjson.loads(self.payload)
+            except orjson.JSONDecodeError:  # bytes of any kind may be on record
+                said = self.payload.decode("utf-8", "replace")
+        return {
+            "seq": self.seq, "at": self.at, "kind": self.kind, "entry_id": self.entry_id,
+            "customer_id": self.customer_id, "erased": self.payload is None, "payload": said,
+        }  # fmt: skip
 
 
 class Sealed(NamedTuple):

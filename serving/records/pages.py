@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from .tables import entries
 
@@ -15,7 +15,7 @@ PAGE = 256
 
 def pages(
     connection: Connection, columns: Sequence[ColumnElement[Any]], *which: ColumnElement[bool]
-) -> Iterator[Sequence[Row[Any]]]:
+) -> Iterator[Sequence[Any]]:
     """Rows of the entries that meet every condition, oldest first.
 
     Parameters

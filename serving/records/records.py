@@ -258,8 +258,21 @@ class Records:
         rows = await asyncio.get_running_loop().run_in_executor(self._readers, self.database.select, statement)
         return [StoredEntry(*row) for row in rows]
 
-    def newest(self, count: int, *, customer_id: str | None = None, kind: str | None = None) -> list[StoredEntry]:
+    def newest(
+        self,
+        count: int,
+        *,
+        customer_id: str | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        since: str | None = None,
+    ) -> list[StoredEntry]:
         """The last `count` entries, of one customer or kind if one is named, oldest first; for threads that may wait.
+
+        Parameters
+        ----------
+        before : only entries with a lower number
+        since : only entries of that time, written as theirs is, or later
 
         Raises
         ------
@@ -270,6 +283,10 @@ class Records:
             statement = statement.where(table.c.customer_id == customer_id)
         if kind is not None:
             statement = statement.where(table.c.kind == kind)
+        if before is not None:
+            statement = statement.where(table.c.seq < before)
+        if since is not None:
+            statement = statement.where(table.c.at >= since)
         return [StoredEntry(*row) for row in reversed(self.database.select(statement))]
 
     def bring_back(self) -> None:

@@ -1,11 +1,13 @@
 """The commands on the records, as a user runs them."""
 
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
 
 from features.errors import BadConfiguration, BadInput, NotFound, NotReady
+from serving.records import Entry, erase, new_entry_id
 from serving.records.queue_files import QueueFiles
 from serving.records_cli import app
 from tests.serving.records.places import decision, event, every_entry
@@ -126,8 +128,85 @@ class TestShow:
         assert second["payload"] == "\ufffd"
         assert len(succeeded("show", filled.workspace, "--json", "--kind", "event").splitlines()) == 2
 
+    def test_pages(self, filled):
+        """Each says how to get the next; only the last says nothing."""
+        chosen = ("--json", "--last", 2, "--since", "2026-01-01")
+        page = run("show", filled.workspace, *chosen)
+        assert [json.loads(line)["seq"] for line in page.stdout.splitlines()] == [3, 4]
+        said = page.stderr.strip().removeprefix("Older ones: nextproduct log ")
+        assert said == f"show {filled.workspace} --since 2026-01-01 --last 2 --before 3 --json"
+        page = run(*shlex.split(said))
+        assert [json.loads(line)["seq"] for line in page.stdout.splitlines()] == [1, 2]
+        assert page.stderr == ""
+
+    def test_choices_hold_together(self, filled):
+        def seqs(*chosen):
+            return [
+                json.loads(line)["seq"]
+                for line in succeeded("show", filled.workspace, "--json", *chosen).split("\n")[:-1]
+            ]
+
+        assert seqs("--since", "2026-01-02") == [2, 3, 4]
+        assert seqs("--since", "2026-01-02T12:00:00.000001") == [2, 4]
+        assert seqs("--since", "2026-01-02T20:00+08:00", "--customer", "C1") == [3, 4]
+        assert seqs("--since", "2026-01-02T20:01+08:00", "--customer", "C1") == [4]
+        assert seqs("--customer", "C1", "--kind", "decision", "--before", 3) == [1]
+
+    @pytest.mark.parametrize("since", ["yesterday", "2026-02-30", ""])
+    def test_a_time_that_is_none_is_refused(self, filled, since):
+        assert "is no date or time such as" in refused(BadInput, "show", filled.workspace, "--since", since)
+
     def test_an_unknown_kind_is_refused(self, filled):
         assert "there are: decision, " in refused(BadInput, "show", filled.workspace, "--kind", "wish")
+
+
+class TestLooks:
+    def test_names_who_looked(self, filled):
+        caller = {"subject": "li", "role": "rm", "how": "token"}
+        said = json.dumps({"what": "overview", "caller": caller, "from": "10.0.0.7", "request_id": "r1", "times": 2})
+        with filled.opened() as records:
+            records.append_now([Entry("access", new_entry_id(), "C1", said.encode())])
+        shown = succeeded("looks", filled.workspace, "--customer", "C1")
+        assert "2 looks at customer C1" in shown
+        assert all(word in shown for word in ("overview", "li", "10.0.0.7", "r1"))
+        (line,) = succeeded("looks", filled.workspace, "--customer", "C1", "--json").splitlines()
+        assert json.loads(line)["caller"] == caller
+        assert succeeded("looks", filled.workspace, "--customer", "C1", "--since", "2100-01-01", "--json") == ""
+
+
+class TestExport:
+    def test_writes_what_is_held_and_says_so(self, filled, tmp_path):
+        said = succeeded("export", filled.workspace, "C1", "--out", tmp_path / "C1.json", "--by", "officer")
+        assert said.startswith(f"4 entries of customer C1 in {tmp_path / 'C1.json'}, this look among them.\n")
+        assert len(json.loads((tmp_path / "C1.json").read_bytes())["entries"]) == 4
+        (line,) = succeeded("looks", filled.workspace, "--customer", "C1", "--json").splitlines()
+        assert (json.loads(line)["what"], json.loads(line)["caller"]["subject"]) == ("export", "officer")
+
+    def test_a_place_that_cannot_be_written_leaves_no_entry(self, filled, tmp_path):
+        assert "no folder" in refused(BadInput, "export", filled.workspace, "C1", "--out", tmp_path / "none" / "a.json")
+        assert "4 entries, whole" in succeeded("verify", filled.workspace)
+
+
+class TestFacts:
+    def test_only_as_parquet(self, filled, tmp_path):
+        assert "name" in refused(BadInput, "facts", filled.workspace, "--out", tmp_path / "facts.csv")
+
+    def test_says_what_is_not_in_it(self, sqlite, tmp_path):
+        with sqlite.opened() as records:
+            records.append_now([decision("C1")])
+            erase(records, "C1", reason="asked", by="test")
+        assert succeeded("facts", sqlite.workspace, "--out", tmp_path / "facts.parquet").splitlines() == [
+            f"0 suggestions of 0 decisions in {tmp_path / 'facts.parquet'}.",
+            "Not in it: 0 decisions that suggested nothing, 1 erased or forgotten.",
+        ]
+
+
+class TestRoom:
+    def test_what_was_given_back_is_said(self, sqlite):
+        with sqlite.opened() as records:
+            records.append_now([decision("C1", bytes(4_000_000)), decision("C2")])
+        said = succeeded("erase", sqlite.workspace, "C1", "--reason", "asked", "--yes")
+        assert said.splitlines()[1] == "4.0 MB given back to the disk."
 
 
 class TestBackup:
@@ -206,6 +285,9 @@ class TestWithoutRecords:
             ("verify",),
             ("show",),
             ("backup", "copy.db"),
+            ("looks", "--customer", "C1"),
+            ("export", "C1", "--out", "C1.json"),
+            ("facts", "--out", "facts.parquet"),
             ("erase", "C1", "--reason", "asked", "--yes"),
             ("forget", "--before", "2026-01-01", "--yes"),
         ],
