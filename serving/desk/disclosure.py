@@ -8,8 +8,8 @@ from ..access import Permission, Principal
 
 SHOWN_TO_ALL = frozenset(
     {
-        "seq", "at", "decision_id", "caller", "request_id", "request", "day", "deployment", "software", "versions",
-        "state", "exploration", "answer",
+        "seq", "at", "decision_id", "caller", "request_id", "request", "day", "deployment", "format", "software",
+        "versions", "state", "exploration", "answer",
     }
 )  # fmt: skip
 """Shown to whoever may read decisions: what was asked, by whom, with what it was decided, and what was answered."""

@@ -73,7 +73,7 @@ FIELDS = {
     "POST /v1/feedback": ("feedback_id customer_id repeated deciding counts_from because because_zh", ""),
     "POST /v1/events": ("event_id customer_id day repeated counts_from because because_zh", ""),
     "GET /v1/decisions/{decision_id}": (
-        """seq at decision_id caller request_id request day deployment software versions state exploration answer
+        """seq at decision_id caller request_id request day deployment format software versions state exploration answer
         withheld""",
         "excluded factors",
     ),
