@@ -45,16 +45,26 @@ class RateLimiter:
         """Callers remembered."""
         return len(self._full_at)
 
-    def admit(self, principal: Principal) -> float:
-        """0.0: go on, the request is counted; else the seconds to wait, and nothing is counted."""
+    def most_at_once(self, principal: Principal) -> int:
+        """Requests in the caller's bucket when it is full."""
+        a_request, tolerated = self._pace[principal.role]
+        return 1 + int(tolerated / a_request + 1e-6)  # a whole number may come out a hair below itself
+
+    def admit(self, principal: Principal, requests: int = 1) -> float:
+        """0.0: go on, the requests are counted; else the seconds to wait, and nothing is counted.
+
+        Parameters
+        ----------
+        requests : not more than `most_at_once`, which are never admitted
+        """
         a_request, tolerated = self._pace[principal.role]
         caller = (principal.how, principal.subject)
         now = self._clock()
         full_at = max(self._full_at.get(caller, now), now)
-        wait = full_at - now - tolerated
+        wait = full_at - now - tolerated + (requests - 1) * a_request
         if wait > 0:
             return wait
-        self._full_at[caller] = full_at + a_request
+        self._full_at[caller] = full_at + requests * a_request
         if len(self._full_at) > self._sweep_at:
             self._sweep(now)
         return 0.0

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from features.clock import Clock
 
 from ..config import ServingConfig
 from ..desk.customers import NotTheirs
-from . import problems
+from . import addresses, documentation, problems, queries
 from .callers import describe_keys
+from .cors import CrossOrigin
 from .gate import Gate
 from .limits import RequestLimits
 from .logs import RequestLog
@@ -64,7 +64,7 @@ def create_app(
     if config.access.cors_origins:
         middleware.append(
             Middleware(
-                CORSMiddleware,
+                CrossOrigin,
                 allow_origins=config.access.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
@@ -80,13 +80,17 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         middleware=middleware,
+        docs_url=None,  # FastAPI's own pages load what they need from the internet
+        redoc_url=None,
         redirect_slashes=False,  # behind a proxy the service does not know its own address
         telemetry=NO_TELEMETRY_OF_FASTAPI,
     )
     problems.install(app)
     app.add_exception_handler(NotTheirs, _count_not_theirs)
     # before FastAPI's own; and to include the routers would have each request go through them
-    app.routes[:0] = [route for router in ROUTERS for route in router.routes]
+    app.routes[:0] = [route for router in (*ROUTERS, documentation.router) for route in router.routes]
+    addresses.install(app)
+    queries.refuse_unknown(app)
     describe_keys(app)
     return app
 

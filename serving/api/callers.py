@@ -11,7 +11,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from ..access import NotAllowed, NotAuthenticated, Permission, Principal
-from .problems import TooManyRequests
+from .problems import BadRequest, TooManyRequests
 from .service import Service, service_of
 
 _TOKEN, _KEY = "token", "key"
@@ -55,6 +55,25 @@ def caller_of(request: Request, service: Service, permission: Permission) -> Pri
     return principal
 
 
+def charge(service: Service, principal: Principal, requests: int) -> None:
+    """Count `requests` more of the caller's than the one that is being answered.
+
+    Raises
+    ------
+    TooManyRequests : when they are too many just now; then none is counted
+    BadRequest : when they are more than the caller may ever make at once
+    """
+    if requests == 0:
+        return
+    most = service.limiter.most_at_once(principal)
+    if requests + 1 > most:
+        raise BadRequest(
+            f"answers about {requests + 1:,} customers are more than the {most:,} requests that you may make at once: "
+            "ask about fewer"
+        )
+    _check_pace(service, service.limiter.admit(principal, requests))
+
+
 def describe_keys(app: FastAPI) -> None:
     """Have the OpenAPI document of `app` say that a machine's key does wherever a token does."""
     describe: Callable[[], dict[str, Any]] = app.openapi
@@ -74,24 +93,42 @@ def describe_keys(app: FastAPI) -> None:
 
 def _authenticated(request: Request, service: Service) -> Principal:
     start = perf_counter()
-    presented = _header(request, b"authorization"), _header(request, b"x-api-key")
     try:
-        principal = service.authenticator.authenticate(*presented)
+        principal = service.authenticator.authenticate(*_presented(request))
     except NotAuthenticated:
         service.metrics.count_refused("not_authenticated")
         raise
     wait = service.limiter.admit(principal)
     service.metrics.observe_stage("authenticate", perf_counter() - start)
     request.scope["principal"] = principal
-    if wait > 0:
-        service.metrics.count_refused("too_many_requests")
-        raise TooManyRequests(wait)
+    _check_pace(service, wait)
     return principal
 
 
-def _header(request: Request, name: bytes) -> str | None:
-    """The first of that name, in lower case."""
-    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
+def _check_pace(service: Service, wait: float) -> None:
+    if wait > 0:
+        service.metrics.count_refused("too_many_requests")
+        raise TooManyRequests(wait)
+
+
+def _presented(request: Request) -> tuple[str | None, str | None]:
+    """The authorization and the key that `request` presents.
+
+    Raises
+    ------
+    NotAuthenticated : when there are two of either: a proxy may have looked at the other one
+    """
+    authorization = api_key = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            if authorization is not None:
+                raise NotAuthenticated("several authorizations were presented")
+            authorization = value.decode("latin-1")
+        elif name == b"x-api-key":
+            if api_key is not None:
+                raise NotAuthenticated("several keys were presented")
+            api_key = value.decode("latin-1")
+    return authorization, api_key
 
 
 Recommending = Annotated[Principal, Depends(WithPermission(Permission.RECOMMEND))]

@@ -38,6 +38,9 @@ SLOW = 1.0
 CLIENT_GONE = 499
 """Status under which requests are counted whose caller went away before the answer."""
 
+NOT_KEPT = (b"cache-control", b"no-store")
+"""Header of every answer: what is said of customers is kept by no browser and no proxy."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # a line is written to a pipe in one piece, whatever other workers write, up to 4,096 bytes
@@ -95,7 +98,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 class RequestLog:
-    """Names each request, times it, counts it in the metrics and logs it once, when it is over.
+    """Names each request, times it, counts it in the metrics and logs it once, when it is over; has no answer cached.
 
     To be the outermost of the application's middleware. The time runs until the answer begins. Health checks are
     logged at level debug, slow answers as warnings, failures as errors.
@@ -125,7 +128,7 @@ class RequestLog:
             nonlocal seconds, status
             if message["type"] == "http.response.start":
                 seconds, status = perf_counter() - began, message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), NOT_KEPT]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -11,12 +11,16 @@ NextProductError
 ├── BadRequest        422  what was sent cannot be answered
 ├── TooManyRequests   429  the caller asks too often
 └── any other         503  something of the service's own is missing or broken: NotReady, RecordsUnavailable, ...
+
+What is wrong with a request is told to its caller in the words of the error. What is wrong with the service is told in
+a sentence of the error's kind, since its own words may hold addresses, paths and rules of the bank: the log has those.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -28,11 +32,14 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import BadConfiguration, NextProductError, NotFound, NotReady
 
 from ..access import NotAllowed, NotAuthenticated
+from ..desk.desk import Busy
+from ..records import RecordsUnavailable
 from .logs import request_id_of, traceback_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -141,10 +148,24 @@ def problem_response(error: NextProductError, connection: HTTPConnection) -> Res
         headers["retry-after"] = str(max(1, math.ceil(error.seconds)))
     elif status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(RETRY_AFTER)
-        # other errors may name a customer
-        says = isinstance(error, BadConfiguration | NotReady)
-        connection.scope["problem"] = str(error) if says else type(error).__name__
-    return _response(connection, status, str(error), headers)
+        _log_unavailable(error, connection)
+        return described_problem(connection, status, _public(error), headers)
+    return described_problem(connection, status, str(error), headers)
+
+
+def described_problem(
+    connection: HTTPConnection, status: int, detail: str, headers: Mapping[str, str], errors: list[Fault] | None = None
+) -> Response:
+    """The answer that tells of a problem."""
+    body = problem_body(status, detail, request_id_of(connection), errors)
+    return Response(body, int(status), headers, MEDIA_TYPE)
+
+
+def problem_body(status: int, detail: str, request_id: str, errors: list[Fault] | None = None) -> bytes:
+    """The document that a problem is answered with."""
+    problem = Problem(title=_title(status), status=status, detail=detail, instance=request_id, errors=errors)
+    # texts may quote half a surrogate pair, which is no Unicode: orjson and pydantic would refuse it
+    return json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False).encode("utf-8", "replace")
 
 
 class _AnsweredFailures:
@@ -186,7 +207,7 @@ async def _answer_faults(request: Request, error: Exception) -> Response:
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
     if len(found) > len(faults):
         detail += f"; and {len(found) - len(faults)} more"
-    return _response(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, {}, faults)
+    return described_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, {}, faults)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -195,9 +216,19 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = "nothing has this address: /openapi.json lists what has"
-    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "Allow" in headers:
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_at(request, headers.get("Allow", "")))
         detail = f"this address takes {headers['Allow']} only"
-    return _response(request, error.status_code, detail, headers)
+    return described_problem(request, error.status_code, detail, headers)
+
+
+def _methods_at(request: Request, of_first: str) -> list[str]:
+    """The methods of all routes at the request's address; the framework tells those of the first."""
+    found = {method for method in of_first.split(", ") if method}
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _answer_failure(request: Request, error: Exception) -> Response:
@@ -205,24 +236,30 @@ async def _answer_failure(request: Request, error: Exception) -> Response:
     structlog.get_logger().error("failure", request_id=request_id, traceback=traceback_of(error))
     request.scope["problem"] = type(error).__name__
     detail = f"the service failed: its log says where, under the request id {request_id}"
-    return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, {})
+    return described_problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, {})
+
+
+def _public(error: NextProductError) -> str:
+    """What callers are told of what is wrong with the service: nothing of where it runs and what it runs on."""
+    says = next((sentence for kind, sentence in _PUBLIC.items() if isinstance(error, kind)), _BROKEN)
+    if says is _MISSING and (job := _JOB.search(str(error))):
+        says += f": run `nextproduct {job[1]}`"
+    return f"{says}; try again in {RETRY_AFTER} seconds"
+
+
+def _log_unavailable(error: NextProductError, connection: HTTPConnection) -> None:
+    if isinstance(error, BadConfiguration | NotReady):
+        connection.scope["problem"] = str(error)
+    else:  # its words may name a customer
+        connection.scope["problem"] = type(error).__name__
+        request_id = request_id_of(connection)
+        structlog.get_logger().error("unavailable", request_id=request_id, traceback=traceback_of(error))
 
 
 def _status_of(error: NextProductError) -> int:
     return next(
         (status for kind, status in _STATUS_OF.items() if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE
     )
-
-
-def _response(
-    connection: HTTPConnection, status: int, detail: str, headers: Mapping[str, str], errors: list[Fault] | None = None
-) -> Response:
-    problem = Problem(
-        title=_title(status), status=status, detail=detail, instance=request_id_of(connection), errors=errors
-    )
-    # texts may quote half a surrogate pair, which is no Unicode: orjson and pydantic would refuse it
-    text = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False)
-    return Response(text.encode("utf-8", "replace"), int(status), headers, MEDIA_TYPE)
 
 
 def _fault(error: Mapping[str, Any]) -> Fault:
@@ -270,6 +307,15 @@ _STATUS_OF: dict[type[NextProductError], int] = {
     BadRequest: 422,
     TooManyRequests: 429,
 }
+_MISSING = "the service has not all that it answers from"
+_BROKEN = "something of the service's own is missing or broken, its log says what"
+# of a subclass before its parent
+_PUBLIC: dict[type[NextProductError], str] = {
+    Busy: "more is asked than can be answered",
+    RecordsUnavailable: "the records cannot be read or written now, and nothing is answered that is not on record",
+    NotReady: _MISSING,
+}
+_JOB = re.compile(r"`nextproduct ([a-z]+(?:-[a-z]+)*)\b")
 # what a status means, and the detail of an example
 _MEANINGS = {
     400: ("The body is not what its content type says", "There was an error parsing the body"),
@@ -288,8 +334,8 @@ _MEANINGS = {
     429: ("The caller asks too often", "too many requests: the next is answered in 0.4 seconds"),
     500: ("The service failed", "the service failed: its log says where, under the request id 4f2a91c07b"),
     503: (
-        "States, champion or records are missing or cannot be used; `detail` says what to do",
-        "there is no champion: run `nextproduct train`",
+        "States, champion or records are missing or cannot be used: why is in the log, under the request id",
+        "the service has not all that it answers from: run `nextproduct train`; try again in 5 seconds",
     ),
 }
 _HEADERS = {

@@ -3,6 +3,7 @@
 from .administration import router as administration
 from .approvals import router as approvals
 from .book import router as book
+from .customers import batches
 from .customers import router as customers
 from .decisions import router as decisions
 from .events import router as events
@@ -14,6 +15,7 @@ from .versions import router as versions
 ROUTERS = (
     recommendations,
     customers,
+    batches,
     book,
     feedback,
     events,

@@ -17,6 +17,7 @@ from ...language import Language
 from ..answers import json_response
 from ..callers import HavingBook
 from ..logs import request_id_of
+from ..long_route import LongRoute
 from ..problems import BadRequest, declared
 from ..schemas.book import Book
 from ..schemas.names import Channel, RmId
@@ -24,7 +25,7 @@ from ..service import service_of
 from .customers import answers_of
 from .recommendations import limit_of
 
-router = APIRouter(prefix="/v1", tags=["book"])
+router = APIRouter(prefix="/v1", tags=["book"], route_class=LongRoute)
 
 
 @router.get(

@@ -19,8 +19,9 @@ from ...language import Language
 from ...overview import overview_of
 from ...records.entries import FEEDBACK
 from ..answers import json_response
-from ..callers import Recommending, SeeingCustomers
+from ..callers import Recommending, SeeingCustomers, charge
 from ..logs import request_id_of
+from ..long_route import LongRoute
 from ..problems import declared
 from ..schemas.customers import CustomerOverview
 from ..schemas.names import Channel, CustomerId, Family, ProductId
@@ -33,6 +34,7 @@ from ..service import Service, service_of
 from .recommendations import check_hears_clients, limit_of
 
 router = APIRouter(prefix="/v1", tags=["customers"])
+batches = APIRouter(prefix="/v1", tags=["customers"], route_class=LongRoute)
 
 _FEEDBACK_READ = 500  # newest entries in which an overview looks for referrals
 
@@ -95,7 +97,7 @@ async def why_not(
     return json_response(answer | {"versions": recommender.versions.to_dict()})
 
 
-@router.post(
+@batches.post(
     "/recommendations:batch",
     summary="Products to offer each of up to 1,000 customers",
     response_model=BatchRecommendations,
@@ -123,7 +125,9 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
 
 
 async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fragment | dict[str, Any]]:
-    """The answer to each of many, for JSON; of a customer who is not found the problem.
+    """The answer to each of many of one caller's, for JSON; of a customer who is not found the problem.
+
+    Each costs the caller a request.
 
     Raises
     ------
@@ -131,6 +135,7 @@ async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fr
     """
     _, recommender = service.in_use.get()
     recommender.check(asked[0].question)  # what all have in common is the request's fault, not the customers'
+    charge(service, asked[0].principal, len(asked) - 1)
     found = await asyncio.gather(*(service.desk.answer(each, patient=True) for each in asked), return_exceptions=True)
     answers: list[orjson.Fragment | dict[str, Any]] = []
     for shown in found:

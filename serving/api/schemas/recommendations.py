@@ -1,8 +1,10 @@
 """Recommendations, and why a product is not among them."""
 
+from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from ...language import Language
 from .names import Channel, CustomerId, Family, ProductId
@@ -142,12 +144,36 @@ class RecommendationQuery(BaseModel):
     reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
 
 
+_MOST_NAMED = 10
+
+
+def _each_once(customer_ids: list[str]) -> list[str]:
+    """Somebody named a thousand times would be decided about, and put on record, a thousand times."""
+    repeated = [repr(each) for each, times in Counter(customer_ids).items() if times > 1]
+    if repeated:
+        named = ", ".join(repeated[:_MOST_NAMED])
+        more = f" and {len(repeated) - _MOST_NAMED} more" if len(repeated) > _MOST_NAMED else ""
+        says = "{named}{more} asked about several times: name each customer once"
+        raise PydanticCustomError("repeated", says, {"named": named, "more": more})
+    return customer_ids
+
+
 class BatchRequest(BaseModel):
     """Customers of whom the same is asked."""
 
     model_config = ConfigDict(extra="forbid")
 
-    customer_ids: Annotated[list[CustomerId], Field(min_length=1, max_length=1000, examples=[["R0000042", "C000007"]])]
+    customer_ids: Annotated[
+        list[CustomerId],
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="Each once",
+            examples=[["R0000042", "C000007"]],
+            json_schema_extra={"uniqueItems": True},
+        ),
+        AfterValidator(_each_once),
+    ]
     limit: int | None = Field(
         default=None, ge=1, description="Products at most; by default as configured", examples=[3]
     )

@@ -28,19 +28,20 @@ class Bucket:
     def __init__(self, rate, size, now):
         self.rate, self.size, self.content, self.then = Fraction(rate), Fraction(size), Fraction(size), Fraction(now)
 
-    def admit(self, now):
+    def admit(self, now, requests=1):
         now = Fraction(now)
         self.content = min(self.size, self.content + (now - self.then) * self.rate)
         self.then = now
-        if self.content >= 1:
-            self.content -= 1
+        if self.content >= requests:
+            self.content -= requests
             return 0
-        return (1 - self.content) / self.rate
+        return (requests - self.content) / self.rate
 
 
 powers = st.integers(-4, 6).map(lambda exponent: 2.0**exponent)
 steps = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from([Role.ANALYST, Role.RM]), st.integers(0, 300)), max_size=60
+    st.tuples(st.sampled_from("abc"), st.sampled_from([Role.ANALYST, Role.RM]), st.integers(0, 300), st.integers(1, 9)),
+    max_size=60,
 )
 
 
@@ -49,13 +50,15 @@ def test_it_is_a_bucket(rate, rm_rate, burst, start, steps):
     clock = Clock(float(start))
     limiter = RateLimiter(rate, burst, {Role.RM: rm_rate}, clock)
     buckets = {}
-    for name, role, ticks in steps:
+    for name, role, ticks, requests in steps:
         clock.now += ticks / 64
         own_rate = rm_rate if role is Role.RM else rate
         size = max(1, burst * Fraction(own_rate) / Fraction(rate))
         # a caller has one role: the role is part of the name
         bucket = buckets.setdefault((name, role), Bucket(own_rate, size, clock.now))
-        assert limiter.admit(caller(f"{name} {role}", role)) == bucket.admit(clock.now)
+        asking = caller(f"{name} {role}", role)
+        assert limiter.most_at_once(asking) == int(size)
+        assert limiter.admit(asking, requests) == bucket.admit(clock.now, requests)
 
 
 @given(rate=powers, burst=st.integers(1, 8), extra=st.integers(0, 20))

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -53,7 +54,8 @@ class Bank:
 
     async def send(self, method, path, caller=None, headers=None, **options):
         token = self.token() if caller is None else caller
-        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+        said = [("Authorization", f"Bearer {token}")] if token else []
+        headers = [*said, *(headers.items() if isinstance(headers, Mapping) else headers or ())]
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://bank") as client:
             return await client.request(method, path, headers=headers, **options)

@@ -145,6 +145,89 @@ def test_too_many_requests_are_refused_for_a_while(trained, tmp_path):
         assert running.get("/v1/model", another).status_code == 200
 
 
+def test_answers_about_many_customers_cost_as_many_requests(trained, tmp_path):
+    """A batch of a thousand cost what one customer does."""
+    workspace = tmp_path / "bank"
+    shutil.copytree(trained, workspace)
+    create_demo_key(workspace)
+    with Bank(workspace, access={"requests_per_second": 0.01, "burst": 10}) as running:
+        ids = [running.recommender.states.customer_id(position) for position in range(11)]
+
+        def batch(n, token):
+            return running.post("/v1/recommendations:batch", token, json={"customer_ids": ids[:n]})
+
+        token = running.token(subject="one")
+        assert batch(6, token).status_code == 200
+        refused = batch(6, token)  # 4 are left; asking takes one of them
+        assert_problem(refused, 429)
+        # 6 more than are left, less the one of asking: 100 seconds each
+        assert 190 <= int(refused.headers["retry-after"]) <= 200
+        assert batch(3, token).status_code == 200
+        assert running.get("/v1/model", token).status_code == 429
+        other = running.token(subject="another")
+        assert_problem(batch(11, other), 422, "11 customers", "10 requests", "ask about fewer")
+        assert batch(9, other).status_code == 200
+
+
+def test_a_page_of_a_book_costs_a_request_a_customer(trained, tmp_path):
+    workspace = tmp_path / "bank"
+    shutil.copytree(trained, workspace)
+    create_demo_key(workspace)
+    with Bank(workspace, access={"requests_per_second": 0.01, "burst": 10}) as running:
+        rm_ids = running.recommender.states.profile.vocabularies["rm_id"]
+        rm_id = max(rm_ids, key=lambda each: len(running.customers_of_rm(each)))
+        token = running.token("rm", rm_id=rm_id)
+        shown = running.get("/v1/book", token, params={"size": 3}).json()["conversations"]
+        assert len(shown) == 3
+        statuses = [running.get("/v1/policy", token).status_code for _ in range(8)]
+        assert statuses == [200] * 7 + [429]
+
+
+def test_two_authorizations_are_none(bank):
+    """The first of them counted, whichever a proxy had looked at."""
+    token, stranger = bank.token(), "not.a.token"
+    for pairs in (
+        [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {stranger}")],
+        [("Authorization", f"Bearer {token}"), ("authorization", f"Bearer {token}")],
+        [("X-API-Key", "one"), ("X-API-Key", "two")],
+    ):
+        for path in ("/v1/customers/R0000003/recommendations", "/v1/model", "/metrics"):
+            assert_problem(bank.get(path, "", headers=pairs), 401)
+    assert bank.get("/v1/model", "", headers=[("Authorization", f"Bearer {token}")]).status_code == 200
+
+
+def test_nothing_is_kept_by_browsers_and_proxies(bank, mine):
+    """Answers about customers had no Cache-Control."""
+    answers = [
+        bank.get(f"/v1/customers/{mine}/recommendations"),
+        bank.get(f"/v1/customers/{mine}"),
+        bank.post("/v1/recommendations:batch", json={"customer_ids": [mine]}),
+        bank.get(f"/v1/customers/{mine}/recommendations", ""),
+        bank.get(f"/v1/customers/{mine}/recommendations?limit=0"),
+        bank.get("/v1/customers/nobody"),
+        bank.get("/v1/nowhere"),
+        bank.post("/v1/recommendations:batch", content=b"x" * 1_100_000),
+        bank.get("/readyz", ""),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 401, 422, 404, 404, 413, 200]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
+
+
+def test_pages_of_other_origins_are_refused_with_a_problem(trained, tmp_path):
+    """A line of text, whatever everything else is answered with."""
+    workspace = tmp_path / "bank"
+    shutil.copytree(trained, workspace)
+    create_demo_key(workspace)
+    with Bank(workspace, access={"cors_origins": ("https://crm.bank.example",)}) as running:
+        asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "DELETE"}
+        answer = running.ask("OPTIONS", "/v1/model", "", headers=asked)
+        assert_problem(answer, 400, "Disallowed CORS origin, method")
+        assert "Origin" in answer.headers["vary"]
+        asked["Origin"] = "https://crm.bank.example"
+        assert_problem(running.ask("OPTIONS", "/v1/model", "", headers=asked), 400, "Disallowed CORS method")
+
+
 def test_a_body_that_is_too_large_is_refused(bank, mine):
     body = json.dumps({"customer_ids": [mine], "padding": "x" * 1_100_000})
     assert_problem(bank.post("/v1/recommendations:batch", content=body), 413, "1,000,000")

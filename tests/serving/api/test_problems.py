@@ -28,6 +28,7 @@ from serving.api.problems import (
     declared,
     problem_response,
 )
+from serving.desk.desk import Busy
 from serving.records import RecordsUnavailable
 from tests.serving.api import exchange, read_reply, request, served
 
@@ -43,6 +44,7 @@ ERRORS = {
     "too-many": (TooManyRequests(1.2), 429),
     "not-ready": (NotReady("there is no champion: run `nextproduct train`"), 503),
     "records": (RecordsUnavailable("the records cannot be written"), 503),
+    "busy": (Busy("more is asked than can be answered"), 503),
     "bad-input": (BadInput("the bundle is not what was written"), 503),
     "bad-configuration": (BadConfiguration("[serving] has an unknown key"), 503),
     "plain": (NextProductError("something"), 503),
@@ -89,6 +91,13 @@ def app() -> FastAPI:
         raise NotFound(body.name)
 
     app.include_router(router, prefix="/v1")
+
+    @app.get("/v1/both")
+    async def one() -> None: ...
+
+    @app.post("/v1/both")
+    async def another() -> None: ...
+
     return app
 
 
@@ -104,7 +113,8 @@ class TestStatuses:
         error, status = ERRORS[name]
         reply = exchange(port, request("GET", f"/v1/raise/{name}"))
         assert reply.status == status
-        assert reply.problem["detail"] == str(error)
+        if status != 503:
+            assert reply.problem["detail"] == str(error)
         assert reply.problem["type"] == "about:blank"
         assert Problem(**reply.problem).errors is None
 
@@ -119,6 +129,21 @@ class TestStatuses:
     @pytest.mark.parametrize("name", ["not-ready", "records", "bad-input", "bad-configuration"])
     def test_what_the_service_lacks_may_be_asked_for_again(self, port, name):
         assert exchange(port, request("GET", f"/v1/raise/{name}")).headers["retry-after"] == "5"
+
+    def test_what_the_service_lacks_is_told_in_a_sentence_of_its_kind(self, port):
+        for name, says in {
+            "not-ready": "the service has not all that it answers from: run `nextproduct train`",
+            "records": "the records cannot be read or written now, and nothing is answered that is not on record",
+            "busy": "more is asked than can be answered",
+            "bad-input": "something of the service's own is missing or broken, its log says what",
+        }.items():
+            detail = exchange(port, request("GET", f"/v1/raise/{name}")).problem["detail"]
+            assert detail == f"{says}; try again in 5 seconds"
+
+    def test_an_address_of_several_methods_names_all_of_them(self, port):
+        """Only those of the first route."""
+        reply = exchange(port, request("DELETE", "/v1/both"))
+        assert (reply.status, reply.headers["allow"]) == (405, "GET, POST")
 
     def test_the_instance_is_the_id_of_the_request(self, port):
         reply = exchange(port, request("GET", "/v1/raise/gone", x_request_id="crm-17"))

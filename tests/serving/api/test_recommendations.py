@@ -177,8 +177,21 @@ class TestBatch:
 
     def test_size_is_bounded(self, bank, mine):
         assert_problem(bank.post(self.ROUTE, json={"customer_ids": []}), 422, "body.customer_ids")
-        assert_problem(bank.post(self.ROUTE, json={"customer_ids": [mine] * 1001}), 422, "1000")
-        assert bank.post(self.ROUTE, json={"customer_ids": [mine] * 1000, "reasons": False}).status_code == 200
+        many = [
+            bank.recommender.states.customer_id(position) for position in range(bank.recommender.states.n_customers)
+        ]
+        many = [*many, *(f"nobody-{i}" for i in range(1001))][:1001]
+        assert_problem(bank.post(self.ROUTE, json={"customer_ids": many}), 422, "1000")
+        assert bank.post(self.ROUTE, json={"customer_ids": many[1:], "reasons": False}).status_code == 200
+
+    def test_nobody_is_asked_about_twice(self, bank, mine, rm):
+        """The same customer a thousand times wrote 170 MB to the records."""
+        before = bank.service.records.newest(1)
+        answer = bank.post(self.ROUTE, rm, json={"customer_ids": [mine, "x", mine, "x", "y"]})
+        assert_problem(answer, 422, "body.customer_ids", f"'{mine}', 'x' asked about several times", "once")
+        many = [f"customer-{i % 500}" for i in range(1000)]
+        assert_problem(bank.post(self.ROUTE, rm, json={"customer_ids": many}), 422, "'customer-9' and 490 more")
+        assert bank.service.records.newest(1) == before
 
 
 class TestWhyNot:
