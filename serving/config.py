@@ -29,6 +29,8 @@ class ServingConfig(BaseModel):
     """Seconds within which the body of a request has to arrive."""
     header_timeout: float = Field(default=10.0, gt=0)
     """Seconds within which a request's headers have to arrive."""
+    answer_timeout: float = Field(default=30.0, gt=0)
+    """Seconds within which a caller has to take an answer, or 64 kB more of it."""
     drain_timeout: int = Field(default=20, ge=1)
     """Seconds for which a service that is told to stop goes on with what it has begun."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

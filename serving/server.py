@@ -63,7 +63,10 @@ def run_server(workspace: Path, config: ServingConfig, clock: Clock, tracking_ur
             factory=True,
             workers=config.workers,
             loop="uvloop",
-            http=cast("type[ImpatientProtocol]", partial(ImpatientProtocol, header_timeout=config.header_timeout)),
+            http=cast(
+                "type[ImpatientProtocol]",
+                partial(ImpatientProtocol, header_timeout=config.header_timeout, answer_timeout=config.answer_timeout),
+            ),
             ws="none",
             lifespan="on",
             log_config=None,

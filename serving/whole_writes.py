@@ -7,14 +7,26 @@ packets, and the caller wakes twice.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
 class WholeWrites(asyncio.Transport):
-    """A transport that sends what is written before the event loop turns again in one piece."""
+    """A transport that sends what is written before the event loop turns again in one piece.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    Parameters
+    ----------
+    closing : told when it is to be closed, which it is as soon as all is sent
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        closing: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
+        self._closing = closing
         self._transport = transport
         self._loop = loop
         self._held: list[bytes | bytearray | memoryview] = []
@@ -29,6 +41,12 @@ class WholeWrites(asyncio.Transport):
         """Send what is held, and close."""
         self._send()
         self._transport.close()
+        self._closing()
+
+    def write_eof(self) -> None:
+        """Send what is held, and say that nothing more comes."""
+        self._send()
+        self._transport.write_eof()
 
     def abort(self) -> None:
         """Close at once."""
@@ -38,6 +56,10 @@ class WholeWrites(asyncio.Transport):
     def is_closing(self) -> bool:
         """As of the transport beneath, as all that follows."""
         return self._transport.is_closing()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that have not been sent, but for those that are held."""
+        return self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the connection is like."""

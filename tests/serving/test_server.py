@@ -15,6 +15,7 @@ from serving.access import create_api_key
 from serving.access.roles import Role
 from serving.deployment import current
 from tests.command import NEXTPRODUCT
+from tests.serving.api import read_reply
 from tests.serving.deployment.changing import deploy
 from tests.serving.running import PATIENCE, Running, eventually, free_port, serving
 from tests.training.banks import LIGHT, synthetic_tables
@@ -78,6 +79,7 @@ class TestSeveralWorkers:
         with socket.create_connection(("127.0.0.1", pair.port), timeout=60) as slow:
             slow.sendall(b"GET /healthz HTTP/1.1\r\nhost: ")
             start = time.monotonic()
+            assert read_reply(slow).problem["status"] == 408
             assert slow.recv(1) == b""
             assert time.monotonic() - start > 9
 
