@@ -22,6 +22,7 @@ from .contracts import (
     CUSTOMER_ID,
     CUSTOMERS,
     FOUNDED_ON,
+    LONGEST_ID,
     MATURES_ON,
     OCCASIONS,
     ONBOARDED_ON,
@@ -163,6 +164,18 @@ def row_rules(table: Table, columns: tuple[Column, ...], calendar: Calendar, tod
         if owner is table and {earlier, later} <= there:
             breaks = f"{quoted(later)} < {quoted(earlier)}"
             yield RowRule(name, table.name, later, status, breaks, f"{later} is before {earlier}", remedy)
+    if table in (CUSTOMERS, PRODUCTS):
+        (key,) = (name for name in table.key if name in (CUSTOMER_ID, PRODUCT_ID))
+        yield RowRule(
+            "addressable ids",
+            table.name,
+            key,
+            Status.FAIL,
+            f"{quoted(key)} IN ('.', '..') OR length({quoted(key)}) > {LONGEST_ID} "
+            f"OR regexp_matches({quoted(key)}, '[\\x00-\\x1f\\x7f]')",
+            f"{key} is '.' or '..', has control characters or more than {LONGEST_ID} characters",
+            "The service could not be asked about them, as no address can hold such an id: give them others.",
+        )
     for owner, column_name, name, status, breaks, wrong in _RANGES:
         if owner is table and column_name in there:
             message = f"{column_name} {wrong}"

@@ -6,6 +6,9 @@ Column names are written here once and imported everywhere else.
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_ID = 200
+"""Characters that the id of a customer or a product may have."""
+
 CUSTOMER_ID = "customer_id"
 PRODUCT_ID = "product_id"
 ACCOUNT_ID = "account_id"

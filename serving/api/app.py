@@ -88,7 +88,7 @@ def create_app(
     problems.install(app)
     app.add_exception_handler(NotTheirs, _count_not_theirs)
     # before FastAPI's own; and to include the routers would have each request go through them
-    app.routes[:0] = [route for router in (*ROUTERS, documentation.router) for route in router.routes]
+    app.routes[:0] = [*(route for router in ROUTERS for route in router.routes), *documentation.ROUTES]
     addresses.install(app)
     queries.refuse_unknown(app)
     describe_keys(app)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.exceptions import HTTPException
-
-router = APIRouter(include_in_schema=False)
+from starlette.routing import Route
 
 _MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -23,8 +20,7 @@ _POLICY = (
 )
 
 
-@router.get("/docs")
-async def docs() -> Response:
+async def _docs(_: Request) -> Response:
     """The page; addresses in it are relative, as a proxy may have put the service under a path of its own."""
     page = get_swagger_ui_html(
         title="nextproduct",
@@ -38,14 +34,16 @@ async def docs() -> Response:
     return page
 
 
-@router.get("/docs/{name}")
-async def asset(name: Annotated[str, Path()]) -> Response:
+async def _asset(request: Request) -> Response:
     """A file that the page needs."""
-    if name not in _MEDIA_TYPES:
-        raise HTTPException(404)
+    name = request.url.path.rpartition("/")[2]
     return Response(_content(name), media_type=_MEDIA_TYPES[name])
 
 
 @cache
 def _content(name: str) -> bytes:
     return files("fastapi_offline").joinpath("static", name).read_bytes()
+
+
+ROUTES = [Route("/docs", _docs), *(Route(f"/docs/{name}", _asset) for name in _MEDIA_TYPES)]
+"""The page and what it needs."""

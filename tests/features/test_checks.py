@@ -66,6 +66,23 @@ def repeats(table: str, row: int, **values: str) -> Callable[[Tables], None]:
     return lambda tables: tables[table].append(tables[table][row] | values)
 
 
+def renames(column: str, old: str, new: str) -> Callable[[Tables], None]:
+    def change(tables: Tables) -> None:
+        for row in (row for rows in tables.values() for row in rows if row.get(column) == old):
+            row[column] = new
+
+    return change
+
+
+def test_ids_of_other_characters_are_addressed(tmp_path: Path) -> None:
+    tables = clean_tables()
+    for old, new in (("c1", "R/1"), ("c2", "客户 ?#%2F"), ("c3", "..."), ("c4", "x" * 200)):
+        renames("customer_id", old, new)(tables)
+        renames("payer_id", old, new)(tables)
+        renames("payee_id", old, new)(tables)
+    assert problems(check(write_csv(tmp_path, tables))) == ()
+
+
 def empties_three_tiers(tables: Tables) -> None:
     for row in tables["customers"][:3]:
         row["tier"] = ""
@@ -84,6 +101,11 @@ def many_cities(tables: Tables) -> None:
 FAIL, WARN = Status.FAIL, Status.WARN
 C1_2023 = ("c1 / 2023-01-01",)
 BREAKS = [
+    *(
+        Break("addressable ids", FAIL, "customers", "customer_id", renames("customer_id", "c3", new), 1, (key,))
+        for new, key in ((".", ". / 2023-01-01"), ("..", ".. / 2023-01-01"), ("x" * 201, "x" * 201 + " / 2023-01-01"))
+    ),
+    Break("addressable ids", FAIL, "products", "product_id", renames("product_id", "pool", "a\x01b"), 1, ("a\x01b",)),
     Break("types", FAIL, "accounts", "matures_on", sets("accounts", 0, matures_on="15.01.2033"), 1, ("a1",)),
     Break("types", FAIL, "accounts", "closed_on", sets("accounts", 0, closed_on="2023-02-30"), 1, ("a1",)),
     Break("types", FAIL, "activity", "count", sets("activity", 0, count="12.5"), 1, ("c1 / 2023-11-01 / mobile",)),

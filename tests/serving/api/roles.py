@@ -46,7 +46,10 @@ themselves; no: refused, 403."""
 
 PUBLIC = {"GET /healthz", "GET /readyz"}
 """For whoever reaches the service."""
-ABOUT_THE_SERVICE = {"GET /openapi.json", "GET /docs", "GET /docs/oauth2-redirect", "GET /redoc"}
+ABOUT_THE_SERVICE = {
+    "GET /openapi.json", "GET /docs", "GET /docs/favicon.png", "GET /docs/swagger-ui.css",
+    "GET /docs/swagger-ui-bundle.js",
+}  # fmt: skip
 """What the service can do, and nothing that it knows: for whoever reaches it, once there is any key."""
 
 SEES_CUSTOMERS = {"rm", "team_lead", "risk_officer", "administrator"}

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from tests.serving.api.bank import assert_problem
 
-FILLED = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": "x", "name": "favicon.png"}
+FILLED = {"customer_id": "R0000003", "product_id": "credit_card", "decision_id": "x"}
 
 
 @pytest.fixture(scope="module")
