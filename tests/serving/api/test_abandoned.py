@@ -14,6 +14,7 @@ from serving.book import BookRanking
 from serving.config import ServingConfig
 from serving.desk.desk import BLOCK
 from tests.serving.api import exchange, request, served
+from tests.serving.later import CLOCK
 from tests.serving.running import eventually
 
 
@@ -27,7 +28,7 @@ def workspace(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(workspace):
-    return create_app(workspace, ServingConfig(), Metrics())
+    return create_app(workspace, ServingConfig(), CLOCK, Metrics())
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from serving.api.metrics import Metrics
 from serving.config import ServingConfig
 from serving.slow_clients import ImpatientProtocol
 from tests.serving.api import read_reply, request
+from tests.serving.later import CLOCK
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,9 @@ def service(trained, tmp_path_factory):
     workspace = tmp_path_factory.mktemp("http") / "bank"
     shutil.copytree(trained, workspace)
     create_demo_key(workspace)
+    app = create_app(workspace, ServingConfig(), CLOCK, Metrics())
     settings = uvicorn.Config(
-        create_app(workspace, ServingConfig(), Metrics()), loop="uvloop", ws="none", lifespan="on", log_config=None,
+        app, loop="uvloop", ws="none", lifespan="on", log_config=None,
         http=partial(ImpatientProtocol, header_timeout=5, answer_timeout=5),
     )  # fmt: skip
     server = uvicorn.Server(settings)
