@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .contracts import KIND
+from .kernels import kernel
 
 if TYPE_CHECKING:
     from .catalogue import Catalogue
@@ -33,7 +33,7 @@ def candidates_of(
     return candidates
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_candidates(words, versions, kinds, on_sale, candidates):  # type: ignore[no-untyped-def]
     any_kind = len(on_sale) - 1
     for row in range(len(words)):

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numba
 import numpy as np
 import scipy.sparse as sp
+from numba import prange
 from numpy.typing import NDArray
 
 from .arrays import load_arrays, save_arrays
 from .calendar import HISTORY_BITS
 from .chunks import CHUNK, FEW
 from .errors import BadInput
+from .kernels import kernel
 
 NO_DAY = 255
 """In place of a day within its period: there is none, or it is not known."""
@@ -214,7 +215,7 @@ def _newest(periods: int) -> np.uint64:
     return _ALL >> np.uint64(HISTORY_BITS - min(periods, HISTORY_BITS)) if periods > 0 else np.uint64(0)
 
 
-@numba.njit(cache=True)
+@kernel
 def _span(opened_age: int, closed_age: int) -> np.uint64:
     """Bits of the periods at whose end an account was open."""
     if closed_age >= HISTORY_BITS - 1 or (opened_age >= 0 and closed_age >= opened_age):
@@ -223,7 +224,7 @@ def _span(opened_age: int, closed_age: int) -> np.uint64:
     return (_ALL >> np.uint64(HISTORY_BITS - 1 - oldest)) & (_ALL << np.uint64(closed_age + 1))
 
 
-@numba.njit(cache=True)
+@kernel
 def _day_begun(word, opened_ages, opened_days):  # type: ignore[no-untyped-def]
     """The first day, within the period in which the newest run of `word` began, on which one of its accounts opened."""
     run = 0
@@ -237,7 +238,7 @@ def _day_begun(word, opened_ages, opened_days):  # type: ignore[no-untyped-def]
     return day
 
 
-@numba.njit(cache=True)
+@kernel
 def _pack(  # type: ignore[no-untyped-def]
     customers, products, opened_ages, closed_ages, opened_days, recorded_periods, as_of_period, n_customers
 ):
@@ -290,7 +291,7 @@ def _pack(  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _dense_words(  # type: ignore[no-untyped-def]
     start, stop, positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
 ):
@@ -308,23 +309,23 @@ def _dense_words(  # type: ignore[no-untyped-def]
             late += 1
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _dense_words_of_many(  # type: ignore[no-untyped-def]
     positions, indptr, products, words, late_pairs, late_periods, late_words, period, age, dense
 ):
     n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _dense_words(
             chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, products, words, late_pairs,
             late_periods, late_words, period, age, dense,
         )  # fmt: skip
 
 
-@numba.njit(cache=True, parallel=True)
+@kernel(parallel=True)
 def _dense_opens(positions, indptr, products, words, late_pairs, late_words, opens, age, horizon, dense):  # type: ignore[no-untyped-def]
     window = ((_ONE << np.uint64(horizon)) - _ONE) << np.uint64(age - horizon)
     as_of_bit = _ONE << np.uint64(age)
-    for row in numba.prange(len(positions)):
+    for row in prange(len(positions)):
         begin = indptr[positions[row]]
         end = indptr[positions[row] + 1]
         for pair in range(begin, end):
@@ -336,7 +337,7 @@ def _dense_opens(positions, indptr, products, words, late_pairs, late_words, ope
             late += 1
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _known_word(pair, late, words, late_pairs, late_periods, late_words, period, age):  # type: ignore[no-untyped-def]
     """The word of `pair` as known at `period`, oldest bit repeated, and where the late accounts of the next begin."""
     word = words[pair]
@@ -347,7 +348,7 @@ def _known_word(pair, late, words, late_pairs, late_periods, late_words, period,
     return np.uint64(np.int64(word) >> np.int64(age)), late
 
 
-@numba.njit(cache=True, inline="always")
+@kernel(inline="always")
 def _bit_count(word):  # type: ignore[no-untyped-def]
     """Bits set; compilers know this loop and put the processor's own count in its place."""
     count = 0
@@ -357,7 +358,7 @@ def _bit_count(word):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True)
+@kernel
 def _count_adds(  # type: ignore[no-untyped-def]
     products, words, late_pairs, late_periods, late_words, period, age, window, added
 ):
@@ -368,7 +369,7 @@ def _count_adds(  # type: ignore[no-untyped-def]
         added[products[pair]] += _bit_count(word & ~before & window)
 
 
-@numba.njit(cache=True)
+@kernel
 def _count_spells(  # type: ignore[no-untyped-def]
     products, words, late_pairs, late_periods, late_words, period, age, window, exposure, drops
 ):

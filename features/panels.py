@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from .arrays import load_arrays, save_arrays
 from .chunks import CHUNK, FEW
+from .kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Panel:
         return cls(key_names, **load_arrays(folder, "indptr", "keys", "values"))
 
 
-@numba.njit(cache=True)
+@kernel
 def _pack(customers, keys, ages, values, n_customers, depth):  # type: ignore[no-untyped-def]
     n = len(customers)
     indptr = np.zeros(n_customers + 1, dtype=np.int64)
@@ -108,7 +109,7 @@ def _pack(customers, keys, ages, values, n_customers, depth):  # type: ignore[no
     return indptr, series_keys, series
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_groups(start, stop, positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         out[row] = np.nan
@@ -128,8 +129,8 @@ def _sum_groups(start, stop, positions, indptr, keys, values, ages, groups, out)
                     out[row, group, step] += value
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _sum_groups_of_many(positions, indptr, keys, values, ages, groups, out):  # type: ignore[no-untyped-def]
     n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _sum_groups(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, keys, values, ages, groups, out)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import load_arrays, row_pointers, save_arrays
+from .kernels import kernel
 
 _ARRAYS = ("indptr", "partners", "words")
 
@@ -67,7 +67,7 @@ class PartnerHistory:
         return cls(**load_arrays(folder, *_ARRAYS))
 
 
-@numba.njit(cache=True)
+@kernel
 def _within(positions, indptr, partners, words, mask):  # type: ignore[no-untyped-def]
     counts = np.zeros(len(positions) + 1, dtype=np.int64)
     for row in range(len(positions)):

@@ -6,14 +6,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from .arrays import mapped
 from .chunks import CHUNK, FEW
 from .contracts import ONBOARDED_ON
 from .errors import NotFound
+from .kernels import kernel
 
 MISSING_CODE = -1
 MISSING_DAY = np.iinfo(np.int32).min
@@ -101,7 +102,7 @@ class Profile:
 _ROLES = ("numbers", "codes", "days")
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_versions(start, stop, positions, indptr, valid_from, period, versions):  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         version = indptr[positions[row] + 1] - 1
@@ -111,8 +112,8 @@ def _find_versions(start, stop, positions, indptr, valid_from, period, versions)
         versions[row] = version if version >= first else -1
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _find_versions_of_many(positions, indptr, valid_from, period, versions):  # type: ignore[no-untyped-def]
     n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _find_versions(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, valid_from, period, versions)

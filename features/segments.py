@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +9,7 @@ from .block import BLOCK_SIZE
 from .calendar import Calendar
 from .contracts import BIRTH_DATE, FOUNDED_ON, KIND, KINDS, TIER
 from .history import HoldingsHistory
+from .kernels import kernel
 from .profile import MISSING_CODE, MISSING_DAY, Profile
 
 DAYS_PER_YEAR = 365.2425
@@ -95,7 +95,7 @@ def adoption_by_segment(
     return holding_share, acquisition_rate
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def age_in_years(born, as_of_day):  # type: ignore[no-untyped-def]
     """One of `ages_in_years`, for other kernels."""
     if born == MISSING_DAY:
@@ -103,13 +103,13 @@ def age_in_years(born, as_of_day):  # type: ignore[no-untyped-def]
     return np.float32((as_of_day - np.float64(born)) / DAYS_PER_YEAR)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_ages(born, as_of_day, years):  # type: ignore[no-untyped-def]
     for row in range(len(born)):
         years[row] = age_in_years(born[row], as_of_day)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _band_of(age, bands):  # type: ignore[no-untyped-def]
     if np.isnan(age):
         return _BANDS - 1
@@ -119,7 +119,7 @@ def _band_of(age, bands):  # type: ignore[no-untyped-def]
     return band
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_segments(versions, kinds, tiers, born, founded, n_tiers, as_of_day, segments):  # type: ignore[no-untyped-def]
     for row in range(len(versions)):
         version = versions[row]
@@ -135,7 +135,7 @@ def _find_segments(versions, kinds, tiers, born, founded, n_tiers, as_of_day, se
         segments[row] = (kind * (n_tiers + 1) + tier) * _BANDS + band
 
 
-@numba.njit(cache=True)
+@kernel
 def _count(segments, words, held, added, sizes):  # type: ignore[no-untyped-def]
     for row in range(len(segments)):
         segment = segments[row]

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from features import CustomerBlock
 from features.errors import BadInput, NotReady
+from features.kernels import kernel
 
 from .calibration import EDGE, ProductCalibration, Scale, expit, logit, scaled
 
@@ -219,7 +220,7 @@ def _weights(
     return np.asarray(found.x)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pool(propensities, weights):  # type: ignore[no-untyped-def]
     """Float32 (n, p) from (n, p, m) probabilities; loops, so that a row's bits do not depend on the others."""
     n_rows, n_products, n_models = propensities.shape
@@ -233,7 +234,7 @@ def _pool(propensities, weights):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _calibrate(p, places, logarithmic, centre, spread, intercepts, slopes, x):  # type: ignore[no-untyped-def]
     """Make probabilities of the scores in `p`, those of the products at `places`; `x` is to work with."""
     for i in range(len(places)):
@@ -242,7 +243,7 @@ def _calibrate(p, places, logarithmic, centre, spread, intercepts, slopes, x):  
         p[i] = expit(intercepts[places[i]] + slopes[places[i]] * x[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _blend_rows(start, stop, scores, candidates, weights, logarithmic, centres, spreads, intercepts, slopes, out):  # type: ignore[no-untyped-def]
     """Each step for all products of a row before the next: a processor has several logarithms under way at a time."""
     n_models, n_products = len(weights), candidates.shape[1]
@@ -270,7 +271,7 @@ def _blend_rows(start, stop, scores, candidates, weights, logarithmic, centres, 
             out[row, here[i]] = p[i]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _blend_many(scores, candidates, weights, logarithmic, centres, spreads, intercepts, slopes, out):  # type: ignore[no-untyped-def]
     n = len(candidates)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):

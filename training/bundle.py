@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features import Catalogue, CustomerBlock, CustomerStates
 from features.errors import BadInput, NotFound
+from features.kernels import kernel
 
 from .alignment import Layout
 from .blend import BLEND, Blend, CalibratedBlend, conditioned, given_buyable
@@ -438,7 +438,7 @@ class _Asked(NamedTuple):
     some_hardly_known: bool
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look_up(products, candidates, places, acquisitions, found):  # type: ignore[no-untyped-def]
     """Put -1 where a product is no candidate, and write its place into `found`; whether some are no positions, some
     were never acquired, some hardly ever."""

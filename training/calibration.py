@@ -13,10 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from features.errors import BadInput, NotReady
+from features.kernels import kernel
 
 from .score_histogram import ANY_SCORE, ScoreHistogram
 
@@ -304,27 +305,27 @@ def _variance(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
     return probability * (1 - probability)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def logit(p, edge):  # type: ignore[no-untyped-def]
     """Log-odds of a probability, of `edge` at the edges; NaN stays NaN."""
     p = min(max(p, edge), 1.0 - edge) if p == p else p
     return np.log(p) - np.log1p(-p)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def expit(log_odds):  # type: ignore[no-untyped-def]
     """The inverse of `logit`, float32."""
     raised = np.exp(-abs(log_odds))  # never the exponential of a large number
     return np.float32((raised if log_odds < 0 else 1.0) / (1.0 + raised))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def scaled(score, logarithmic, centre, spread):  # type: ignore[no-untyped-def]
     """The x of a score, see `Scale`."""
     return logit(np.float64(score), EDGE) if logarithmic else (np.float64(score) - centre) / spread
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _calibrated(score, logarithmic, centre, spread, intercept, slope):  # type: ignore[no-untyped-def]
     return expit(intercept + slope * scaled(score, logarithmic, centre, spread))
 
@@ -332,27 +333,27 @@ def _calibrated(score, logarithmic, centre, spread, intercept, slope):  # type: 
 # not NumPy: its vectorised logarithm may differ in the last bit by where in an array a value stands
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _apply_few(scores, logarithmic, centre, spread, intercepts, slopes, out):  # type: ignore[no-untyped-def]
     for row in range(scores.shape[0]):
         for j in range(scores.shape[1]):
             out[row, j] = _calibrated(scores[row, j], logarithmic, centre, spread, intercepts[j], slopes[j])
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _apply_many(scores, logarithmic, centre, spread, intercepts, slopes, out):  # type: ignore[no-untyped-def]
     for row in prange(scores.shape[0]):
         for j in range(scores.shape[1]):
             out[row, j] = _calibrated(scores[row, j], logarithmic, centre, spread, intercepts[j], slopes[j])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _log_odds_of(probabilities, edge, out):  # type: ignore[no-untyped-def]
     for i in range(len(probabilities)):
         out[i] = logit(probabilities[i], edge)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _probabilities_of(log_odds, out):  # type: ignore[no-untyped-def]
     for i in range(len(log_odds)):
         out[i] = expit(log_odds[i])

@@ -12,8 +12,9 @@ from math import log, log1p
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 from .calibration import EDGE, ProductCalibration, Scale, logit
 
@@ -165,7 +166,7 @@ class Terms:
         return Contributions(log_odds, base, features, models_by_name, alternatives, np.zeros(log_odds.shape))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _of_model(scores, logarithmic, centre, spread, intercepts, slopes, overall, products, values):  # type: ignore[no-untyped-def]
     for row in range(products.shape[0]):
         for place in range(products.shape[1]):
@@ -177,7 +178,7 @@ def _of_model(scores, logarithmic, centre, spread, intercepts, slopes, overall, 
             values[2, row, place], values[3, row, place] = 0.0, log_odds - overall[product]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _along(intercept, slope, values, row, place):  # type: ignore[no-untyped-def]
     """Log-odds, base and alternatives of ``intercept + slope * log_odds``."""
     log_odds = values[0, row, place]
@@ -186,7 +187,7 @@ def _along(intercept, slope, values, row, place):  # type: ignore[no-untyped-def
     return intercept + slope * inside, base, slope * values[2, row, place] + slope * (inside - log_odds)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _calibrate(values, slopes_so_far, intercepts, slopes, products, out, sloped):  # type: ignore[no-untyped-def]
     for row in range(products.shape[0]):
         for place in range(products.shape[1]):
@@ -198,7 +199,7 @@ def _calibrate(values, slopes_so_far, intercepts, slopes, products, out, sloped)
             sloped[row, place] = slope * slopes_so_far[row, place]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pool(values, weight, first_model, out):  # type: ignore[no-untyped-def]
     """Add the weighted terms to those in `out`, and write those of models from `first_model` on."""
     for row in range(values.shape[1]):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from features.errors import BadInput
+from features.kernels import kernel
 
 NOTHING = -1
 """Where a customer has fewer candidates than were asked for."""
@@ -52,7 +53,7 @@ def scores_at(scores: NDArray[np.float32], products: NDArray[np.int32]) -> NDArr
     return np.where(products == NOTHING, np.float32(np.nan), found)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _rank(scores, candidates, best, kept):  # type: ignore[no-untyped-def]
     """Fill one customer's `best` by insertion; `kept` holds their scores. True when a score is NaN."""
     k = len(best)
@@ -75,7 +76,7 @@ def _rank(scores, candidates, best, kept):  # type: ignore[no-untyped-def]
     return broken
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rank_few(scores, candidates, products):  # type: ignore[no-untyped-def]
     kept = np.empty(products.shape[1], scores.dtype)
     n_broken = 0
@@ -84,7 +85,7 @@ def _rank_few(scores, candidates, products):  # type: ignore[no-untyped-def]
     return n_broken
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _rank_many(scores, candidates, products):  # type: ignore[no-untyped-def]
     n_rows = len(scores)
     n_chunks = (n_rows + 1023) // 1024

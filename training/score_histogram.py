@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features.errors import BadInput
+from features.kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class ScoreHistogram:
         return histogram
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(scores, words, acquired, candidates, groups, first_bin, counts, positives, sums):  # type: ignore[no-untyped-def]
     n_rows, n_products = scores.shape
     last = counts.shape[2] - 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import kernel
 from ..panels import Panel
 from .family import Feature, FeatureFamily
 
@@ -53,7 +53,7 @@ class ActivityFeatures(FeatureFamily):
             column += 2 * n
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _compare(series, out):  # type: ignore[no-untyped-def]
     """The newest of the figures of each key beside the mean of those before, NaN in `series` as zero."""
     n_before = series.shape[2] - 1

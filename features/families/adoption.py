@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from ..chunks import CHUNK, FEW
+from ..kernels import kernel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class AdoptionFeatures(FeatureFamily):
             _share_holding_of_many(*arguments)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _look_up(segments, holding_share, acquisition_rate, out):  # type: ignore[no-untyped-def]
     n = holding_share.shape[1]
     for row in range(len(segments)):
@@ -73,7 +74,7 @@ def _look_up(segments, holding_share, acquisition_rate, out):  # type: ignore[no
             out[row, n + product] = acquisition_rate[segment, product]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _share_holding(start, stop, indptr, rows, known, words, out):  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         count = 0
@@ -89,8 +90,8 @@ def _share_holding(start, stop, indptr, rows, known, words, out):  # type: ignor
             out[row, product] = held / count
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _share_holding_of_many(indptr, rows, known, words, out):  # type: ignore[no-untyped-def]
     n = len(indptr) - 1
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _share_holding(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), indptr, rows, known, words, out)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import kernel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class BalanceFeatures(FeatureFamily):
         out[:, first + n :] = ratios[:, len(_CHANGES) :]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ratio(now, before):  # type: ignore[no-untyped-def]
     """(now + 1) / (before + 1); amounts below zero, overdrafts, count as zero."""
     above = (np.float32(0) if now < 0 else now) + np.float32(1)
@@ -77,7 +77,7 @@ def _ratio(now, before):  # type: ignore[no-untyped-def]
     return above / below
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _compare(series, ratios, total, now):  # type: ignore[no-untyped-def]
     """Write the newest amounts, of all groups in `total` and by group in `now`, and their ratios to those before."""
     n_groups, n_steps = series.shape[1:]

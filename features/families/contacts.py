@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from ..chunks import CHUNK, FEW
 from ..contracts import OUTCOMES
+from ..kernels import kernel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ContactFeatures(FeatureFamily):
                 _count_open_of_many(*of_complaints)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_contacts(  # type: ignore[no-untyped-def]
     start, stop, positions, indptr, happened_on, known_on, treated, outcome, outcome_known_on, days, outcomes, out
 ):
@@ -100,19 +101,19 @@ def _count_contacts(  # type: ignore[no-untyped-def]
             out[row, out.shape[1] - 1] = as_of_day - last
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _count_contacts_of_many(  # type: ignore[no-untyped-def]
     positions, indptr, happened_on, known_on, treated, outcome, outcome_known_on, days, outcomes, out
 ):
     n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _count_contacts(
             chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, happened_on, known_on, treated, outcome,
             outcome_known_on, days, outcomes, out,
         )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_open(start, stop, positions, indptr, known_on, resolved_on, as_of_day, out):  # type: ignore[no-untyped-def]
     for row in range(start, stop):
         count = 0
@@ -122,10 +123,10 @@ def _count_open(start, stop, positions, indptr, known_on, resolved_on, as_of_day
         out[row] = count
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _count_open_of_many(positions, indptr, known_on, resolved_on, as_of_day, out):  # type: ignore[no-untyped-def]
     n = len(positions)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _count_open(
             chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), positions, indptr, known_on, resolved_on, as_of_day, out
         )

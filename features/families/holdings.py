@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from ..chunks import CHUNK, FEW
+from ..kernels import kernel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class HoldingsFeatures(FeatureFamily):
             _compute_of_many(block.words, out)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _trailing_zeros(word):  # type: ignore[no-untyped-def]
     """Position of the lowest set bit; 64 when there is none. Six halvings, from Hacker's Delight 5-4."""
     if word == 0:
@@ -75,7 +76,7 @@ def _trailing_zeros(word):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_bits(word):  # type: ignore[no-untyped-def]
     """Number of set bits (Hacker's Delight 5-1)."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -84,7 +85,7 @@ def _count_bits(word):  # type: ignore[no-untyped-def]
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _compute(start, stop, words, out):  # type: ignore[no-untyped-def]
     n_products = words.shape[1]
     n_windows = len(WINDOWS)
@@ -132,8 +133,8 @@ def _compute(start, stop, words, out):  # type: ignore[no-untyped-def]
         out[row, first - 1] = newest_add if newest_add < 64 else np.nan
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _compute_of_many(words, out):  # type: ignore[no-untyped-def]
     n = len(words)
-    for chunk in numba.prange((n + CHUNK - 1) // CHUNK):
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         _compute(chunk * CHUNK, min(n, chunk * CHUNK + CHUNK), words, out)

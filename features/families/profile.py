@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import BRANCH_ID, RM_ID
+from ..kernels import kernel
 from ..profile import MISSING_CODE
 from ..segments import age_in_years
 from .family import Feature, FeatureFamily
@@ -61,7 +61,7 @@ def _gathered(columns: dict[str, NDArray], names: list[str], versions: NDArray[n
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _lay_out(versions, numbers, codes, days, as_of_day, season, out):  # type: ignore[no-untyped-def]
     n_numbers, n_codes = len(numbers), len(codes)
     for row in range(len(versions)):

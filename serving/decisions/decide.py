@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features import CustomerBlock
 from features.errors import BadInput
+from features.kernels import kernel
 from training import top_k
 
 from . import one_pass
@@ -175,7 +175,7 @@ def _shown(
     return shown, to_do
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _show(factors, steps, free, ranked, excluded, shown, to_do):  # type: ignore[no-untyped-def]
     propensities, values, contexts, levers, priorities = factors
     for row in range(len(ranked)):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from features import CustomerBlock, CustomerStates
 from features.candidates import candidates_of
 from features.contracts import OUTCOMES, PURPOSES
 from features.errors import BadInput
+from features.kernels import kernel
 
 from .layers.facts import days_since_epoch
 
@@ -203,14 +203,14 @@ _NONE = FreshEvents(
 )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_rows(customers, positions, rows):  # type: ignore[no-untyped-def]
     for row in range(len(positions)):
         rows[row, 0] = np.searchsorted(customers, positions[row])
         rows[row, 1] = np.searchsorted(customers, positions[row], "right")
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _are_changed(rows, events, day):  # type: ignore[no-untyped-def]
     """Whether anything was opened or closed."""
     for row in range(len(rows)):
@@ -220,7 +220,7 @@ def _are_changed(rows, events, day):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _open_and_close(rows, events, day, words):  # type: ignore[no-untyped-def]
     one = np.uint64(1)
     for row in range(len(rows)):
@@ -233,7 +233,7 @@ def _open_and_close(rows, events, day, words):  # type: ignore[no-untyped-def]
                 words[row, events.products[event]] &= ~one
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_jumps(start, stop, rows, events, day, sums):  # type: ignore[no-untyped-def]
     """Write what `FreshEvents.jumps` says into some rows of `sums`; `rows` as `FreshEvents.rows_of` has them."""
     for row in range(start, stop):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 from .fresh import EventArrays, add_jumps
 from .layers import arbitration, consent, contact_policy, eligibility, facts, service_actions, suitability, triggers
@@ -52,62 +52,46 @@ class Tables(NamedTuple):
         return tuple(tuple(part) if isinstance(part, tuple) else part for part in self)
 
 
-def _sources() -> int:
-    """A digest of the layers and of what they read."""
-    here = Path(__file__).parent
-    files = sorted([*here.glob("*.py"), *(here / "layers").glob("*.py")])
-    return zlib.crc32(b"".join(file.read_bytes() for file in files))
-
-
-def _pass_over_rows(sources: int):  # type: ignore[no-untyped-def]
-    """The pass. Numba keeps it on disk by this file, and by `sources`: at other files it does not look by itself."""
-
-    @numba.njit(cache=True, nogil=True)
-    def rows(  # type: ignore[no-untyped-def]
-        start, stop, positions, versions, words, propensities, asked, fresh_rows, fresh, fresh_channels, jumps, today,
-        profiles, balances, flows, consents, contacts, complaints, maturities, stages, eligible, suitable, silent,
-        timely, weighing, weights, occasions, known, excluded, steps, refused, silences, found_triggers, factors,
-        due, personalised, free,
-    ):  # fmt: skip
-        assert sources
-        fresh, today, profiles = EventArrays(*fresh), Moment(*today), Profiles(*profiles)
-        balances, flows, consents = Series(*balances), Series(*flows), ConsentLog(*consents)
-        contacts, complaints, maturities = ContactLog(*contacts), ComplaintLog(*complaints), MaturityLog(*maturities)
-        stages, eligible, suitable = Stages(*stages), EligibilityTables(*eligible), SuitabilityTables(*suitable)
-        silent, timely = ContactTables(*silent), TriggerTables(*timely)
-        weighing, weights = ArbitrationTables(*weighing), Weights(*weights)
-        groups, kinds, ages, tiers, levels, assessments, assets, debts = known
-        rules, raised, complaint = silences
-        bits, figures = found_triggers
-        day = today.day
-        add_jumps(start, stop, fresh_rows, fresh, day, jumps)
-        facts.rows(start, stop, positions, versions, jumps, profiles, balances, stages, today, known)
-        eligibility.rows(start, stop, words, groups, kinds, ages, tiers, assets, eligible, excluded)
-        suitability.rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, suitable, excluded, steps)
-        consent.rows(start, stop, positions, consents, fresh_rows, fresh, fresh_channels, day, refused)
-        contact_policy.rows(
-            start, stop, positions, contacts, complaints, fresh_rows, fresh, fresh_channels, day, silent, rules, raised,
-            complaint,
-        )  # fmt: skip
-        contact_policy.exclude_rows(start, stop, rules, complaint, asked, silent, refused, excluded)
-        triggers.rows(
-            start, stop, positions, words, versions, profiles.born, kinds, tiers, assets, balances, flows, maturities,
-            fresh_rows, fresh, jumps, timely, today, bits, figures,
-        )  # fmt: skip
-        n_broken = arbitration.rows(
-            start, stop, propensities, assets, groups, bits, raised, asked, weighing, weights, excluded, factors
-        )
-        service_actions.rows(start, stop, occasions, assessments, complaint, bits, due)
-        for row in range(start, stop):
-            personalised[row] = not refused[row] & _NOT_PERSONAL
-            for product in range(words.shape[1]):
-                free[row, product] = not excluded[row, product] & ~_NOT_PERSONAL
-        return n_broken
-
-    return rows
-
-
-_rows = _pass_over_rows(_sources())
+@kernel
+def _rows(  # type: ignore[no-untyped-def]
+    start, stop, positions, versions, words, propensities, asked, fresh_rows, fresh, fresh_channels, jumps, today,
+    profiles, balances, flows, consents, contacts, complaints, maturities, stages, eligible, suitable, silent,
+    timely, weighing, weights, occasions, known, excluded, steps, refused, silences, found_triggers, factors,
+    due, personalised, free,
+):  # fmt: skip
+    fresh, today, profiles = EventArrays(*fresh), Moment(*today), Profiles(*profiles)
+    balances, flows, consents = Series(*balances), Series(*flows), ConsentLog(*consents)
+    contacts, complaints, maturities = ContactLog(*contacts), ComplaintLog(*complaints), MaturityLog(*maturities)
+    stages, eligible, suitable = Stages(*stages), EligibilityTables(*eligible), SuitabilityTables(*suitable)
+    silent, timely = ContactTables(*silent), TriggerTables(*timely)
+    weighing, weights = ArbitrationTables(*weighing), Weights(*weights)
+    groups, kinds, ages, tiers, levels, assessments, assets, debts = known
+    rules, raised, complaint = silences
+    bits, figures = found_triggers
+    day = today.day
+    add_jumps(start, stop, fresh_rows, fresh, day, jumps)
+    facts.rows(start, stop, positions, versions, jumps, profiles, balances, stages, today, known)
+    eligibility.rows(start, stop, words, groups, kinds, ages, tiers, assets, eligible, excluded)
+    suitability.rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, suitable, excluded, steps)
+    consent.rows(start, stop, positions, consents, fresh_rows, fresh, fresh_channels, day, refused)
+    contact_policy.rows(
+        start, stop, positions, contacts, complaints, fresh_rows, fresh, fresh_channels, day, silent, rules, raised,
+        complaint,
+    )  # fmt: skip
+    contact_policy.exclude_rows(start, stop, rules, complaint, asked, silent, refused, excluded)
+    triggers.rows(
+        start, stop, positions, words, versions, profiles.born, kinds, tiers, assets, balances, flows, maturities,
+        fresh_rows, fresh, jumps, timely, today, bits, figures,
+    )  # fmt: skip
+    n_broken = arbitration.rows(
+        start, stop, propensities, assets, groups, bits, raised, asked, weighing, weights, excluded, factors
+    )
+    service_actions.rows(start, stop, occasions, assessments, complaint, bits, due)
+    for row in range(start, stop):
+        personalised[row] = not refused[row] & _NOT_PERSONAL
+        for product in range(words.shape[1]):
+            free[row, product] = not excluded[row, product] & ~_NOT_PERSONAL
+    return n_broken
 
 
 def over(n: int, *arguments: Any) -> int:

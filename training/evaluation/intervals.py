@@ -19,13 +19,13 @@ from functools import cache
 from typing import Annotated
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import BeforeValidator
 from scipy.special import stdtrit
 from threadpoolctl import ThreadpoolController
 
 from features.errors import BadInput
+from features.kernels import kernel
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -257,7 +257,7 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return words ^ (words >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _poisson_weights(keys, cdf, weights):  # type: ignore[no-untyped-def]
     """Fill `weights`, one row a resample, from a SplitMix64 stream for each customer, by inversion."""
     for row in range(weights.shape[0]):

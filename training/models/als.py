@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 from threadpoolctl import threadpool_limits
+
+from features.kernels import kernel
 
 from .portfolios import PortfolioModel
 from .protocol import ModelConfig
@@ -93,7 +94,7 @@ class ALS(PortfolioModel):
         self._base = np.load(folder / "base.npy", allow_pickle=False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold_in(portfolios, item_factors, base, alpha):  # type: ignore[no-untyped-def]
     """Solve each portfolio's vector, by Cholesky, in float64, each on its own.
 
@@ -126,7 +127,7 @@ def fold_in(portfolios, item_factors, base, alpha):  # type: ignore[no-untyped-d
     return customers
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def factorise(matrix):  # type: ignore[no-untyped-def]
     """Replace the lower half of the positive definite `matrix` by its Cholesky factor."""
     for i in range(matrix.shape[0]):
@@ -137,7 +138,7 @@ def factorise(matrix):  # type: ignore[no-untyped-def]
             matrix[i, j] = np.sqrt(value) if i == j else value / matrix[j, j]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def solve(factor, vector):  # type: ignore[no-untyped-def]
     """Turn `vector` into the solution of ``matrix x = vector``, where `factor` is what `factorise` made of matrix."""
     size = vector.shape[0]
@@ -151,7 +152,7 @@ def solve(factor, vector):  # type: ignore[no-untyped-def]
         vector[i] /= factor[i, i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def products_of(customers, item_factors, start):  # type: ignore[no-untyped-def]
     """Float32 (m, n_products): `start` plus the inner products, summed in order in float64."""
     n_customers, n_factors = customers.shape

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
 from features import Catalogue
+from features.kernels import kernel
 
 from ..examples import Examples
 from .lifts import LiftModel, SegmentRates
@@ -183,7 +183,7 @@ def _pair_at(pairs: NDArray[np.int64], n_products: int) -> NDArray[np.int64]:
     return positions
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _held(cells, held):  # type: ignore[no-untyped-def]
     """Put the positions of the products of one row that are held into `held`; their number."""
     n_held = 0
@@ -194,7 +194,7 @@ def _held(cells, held):  # type: ignore[no-untyped-def]
     return n_held
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _strongest(portfolios, products, are_rules, lifts, pair_at, found, how_strong):  # type: ignore[no-untyped-def]
     """Write antecedent and lift of the rule of the largest lift above 1 to each of `products`; -1: there is none."""
     n_products = portfolios.shape[1]
@@ -218,7 +218,7 @@ def _strongest(portfolios, products, are_rules, lifts, pair_at, found, how_stron
             found[row, k], how_strong[row, k] = best, lift
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_together(words, together):  # type: ignore[no-untyped-def]
     held = np.empty(words.shape[1], np.int64)
     for row in range(words.shape[0]):
@@ -228,7 +228,7 @@ def _count_together(words, together):  # type: ignore[no-untyped-def]
                 together[held[j], held[i]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(words, candidates, acquired, rates, pair_at, n_candidates, n_acquired, expected):  # type: ignore[no-untyped-def]
     """Add to candidates, acquisitions and those expected, (n_products + n_pairs, n_products), products held first."""
     n_products = words.shape[1]
@@ -250,7 +250,7 @@ def _count(words, candidates, acquired, rates, pair_at, n_candidates, n_acquired
                         expected[antecedent, product] += rates[row, product]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _combine(portfolios, lifts, beyond, pair_at):  # type: ignore[no-untyped-def]
     """Lifts of portfolios (m, n_products): the product of `lifts` of each product held, times the geometric mean of
     what pairs say `beyond` them, in logarithms."""

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
+
+from features.kernels import kernel
 
 from .als import factorise, products_of, solve
 from .portfolios import PortfolioModel
@@ -95,7 +96,7 @@ class BPR(PortfolioModel):
         self._shares = np.load(folder / "shares.npy", allow_pickle=False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold_in(portfolios, item_factors, shares, penalty, steps):  # type: ignore[no-untyped-def]
     """Climb from 0 to each portfolio's vector, in float64, each on its own.
 
@@ -127,7 +128,7 @@ def fold_in(portfolios, item_factors, shares, penalty, steps):  # type: ignore[n
     return customers
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _weigh(held, shares, weights):  # type: ignore[no-untyped-def]
     """Weights of each product among those held and among those not held, each side adding up to 1; False without."""
     n_held = 0
@@ -144,7 +145,7 @@ def _weigh(held, shares, weights):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bound(held, weights, item_factors, penalty, curvature):  # type: ignore[no-untyped-def]
     """Fill the lower half of ``penalty I + 1/4 mean (y_i - y_j)(y_i - y_j)'``, without going through the pairs."""
     n_factors = len(curvature)
@@ -161,7 +162,7 @@ def _bound(held, weights, item_factors, penalty, curvature):  # type: ignore[no-
             curvature[a, b] = 0.25 * total + (penalty if a == b else 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _climb(held, weights, item_factors, penalty, factor, steps, vector):  # type: ignore[no-untyped-def]
     n_products, n_factors = len(held), len(factor)
     scores = np.empty(n_products, np.float64)

@@ -12,8 +12,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 MISSING, VALUE, EQUALS, ABOVE, LOGARITHM, FRESHNESS = range(6)
 """What a column says of its feature x: 1 where missing; x; 1 where x is a; 1 where above a; the standardised
@@ -95,7 +96,7 @@ def _columns_of(values: NDArray[np.float32], dtype: str) -> list[tuple[int, floa
     return [*smooth, *((ABOVE, float(q), 0.0) for q in quantiles if q < levels[-1]), *absent]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _log(mantissa, exponent):  # type: ignore[no-untyped-def]
     """Natural logarithm of ``mantissa * 2**exponent``, the mantissa in [0.5, 1); within one unit of the last place.
 
@@ -116,7 +117,7 @@ def _log(mantissa, exponent):  # type: ignore[no-untyped-def]
     return k * _LN2_HIGH - ((half - (s * (half + even + odd) + k * _LN2_LOW)) - f)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def encoded(x, transform, a, b):  # type: ignore[no-untyped-def]
     """One value of one column. What is missing is 0 but in its own column."""
     if x != x:
@@ -137,7 +138,7 @@ def encoded(x, transform, a, b):  # type: ignore[no-untyped-def]
     return np.float32(0.0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def encode_tile(x, transform, a, b, exponents, z):  # type: ignore[no-untyped-def]
     """`encoded` of one column for many rows, `x` float32 into `z` float64, in loops without branches.
 
@@ -169,7 +170,7 @@ def encode_tile(x, transform, a, b, exponents, z):  # type: ignore[no-untyped-de
             z[row] = encoded(x[row], transform, a, b)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _encode(values, features, transforms, parameters, out):  # type: ignore[no-untyped-def]
     for row in range(len(values)):
         for column in range(len(features)):

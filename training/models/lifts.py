@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features import CustomerBlock
+from features.kernels import kernel
 
 from .popularity import PopularityConfig, SegmentCounts, segment_in
 from .portfolios import distinct_portfolios
@@ -72,7 +72,7 @@ class LiftModel(Model):
         """
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lifted(rates, segments, lifts, inverse):  # type: ignore[no-untyped-def]
     n_customers, n_products = len(segments), rates.shape[1]
     scores = np.empty((n_customers, n_products), np.float32)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
 from features import CustomerBlock
+from features.kernels import kernel
 
 from ..examples import Batch, Examples
 from .protocol import Model, ModelConfig
@@ -89,13 +89,13 @@ def rates_of(rates: NDArray[np.float32], segments: NDArray[np.int32]) -> NDArray
     return _rates_of(rates, segments)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def segment_in(rates, segment):  # type: ignore[no-untyped-def]
     """The row of `rates` for a segment; of one that the fit did not have, the last: the rates of all customers."""
     return min(segment, len(rates) - 1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rates_of(rates, segments):  # type: ignore[no-untyped-def]
     found = np.empty((len(segments), rates.shape[1]), rates.dtype)
     for row in range(len(segments)):
@@ -109,7 +109,7 @@ def _shrunk(
     return (acquired + weight * above) / (candidates + weight)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(segments, cells, counts):  # type: ignore[no-untyped-def]
     """Add the true `cells` (n, n_products) to `counts` (n_segments, n_products), each in its row's segment."""
     n_customers, n_products = cells.shape

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from numpy.typing import NDArray
 
 from features import CustomerBlock
+from features.kernels import kernel
 
 from ..examples import Examples
 from ..ranking import top_k
@@ -146,7 +146,7 @@ def _held_now(held: NDArray[np.bool_] | NDArray[np.uint64]) -> NDArray[np.bool_]
     return (held & held.dtype.type(1)).astype(np.bool_)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def packed(cells):  # type: ignore[no-untyped-def]
     """Bit 0 of each cell (n, p) as bit ``column % 64`` of word ``column // 64``: uint64 (n, ceil(p / 64))."""
     n_rows, n_columns = cells.shape
@@ -161,7 +161,7 @@ def packed(cells):  # type: ignore[no-untyped-def]
     return words
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def group_rows(keys):  # type: ignore[no-untyped-def]
     """Group equal rows of `keys`, uint64 (n, words), by open addressing.
 
@@ -198,7 +198,7 @@ def group_rows(keys):  # type: ignore[no-untyped-def]
     return first[:n_groups].copy(), inverse
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_rows(portfolios, weights, start):  # type: ignore[no-untyped-def]
     """Float32 (m, p): `start` plus the rows of `weights` of the products held, added in order in float64."""
     n_portfolios, n_products = portfolios.shape

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 from .sparse_choice import add_up_utilities
 from .tree_ensemble import score_trees
@@ -59,7 +61,7 @@ class PropensitySums:
         return self.certain, self.log_odds, self.linear, self.trees, self.log_rates, self.carried, self.products
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sum_up(features, any_trees, any_start, any_linear, any_carried, trees, linear, n_alternatives):  # type: ignore[no-untyped-def]
     """Log-odds of acquiring anything, and the terms of the utilities, `linear` and `trees`, as `PropensitySums` has
     them, of a few customers."""
@@ -78,12 +80,12 @@ def sum_up(features, any_trees, any_start, any_linear, any_carried, trees, linea
 # not NumPy: its vectorised exponential may differ in the last bit by where in an array a value stands
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _utility(log_rate, carried, linear, trees, is_candidate):  # type: ignore[no-untyped-def]
     return (log_rate + carried * linear if is_candidate else EXCLUDED) + trees
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, candidates, raised, scores):  # type: ignore[no-untyped-def]
     """Write into `scores`, of all products; `raised`, of all alternatives, is to work with."""
     highest = -np.inf
@@ -99,7 +101,7 @@ def _score_row(certain, log_odds, linear, trees, log_rates, carried, products, c
         scores[products[j]] = min(max(np.float32(anything * (raised[j] / total)), _LOWEST), _HIGHEST)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score_few(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
     raised = np.empty(len(products))
     for i in range(len(rows)):
@@ -109,7 +111,7 @@ def _score_few(certain, log_odds, linear, trees, log_rates, carried, products, c
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _score_many(certain, log_odds, linear, trees, log_rates, carried, products, candidates, rows, scores):  # type: ignore[no-untyped-def]
     for i in prange(len(rows)):
         _score_row(
@@ -118,7 +120,7 @@ def _score_many(certain, log_odds, linear, trees, log_rates, carried, products, 
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _explain(certain, log_odds, linear, trees, log_rates, carried, products, candidates, places, found, rest):  # type: ignore[no-untyped-def]
     """Write the log-odds of the score of each of `places` into `found`, and the term `alternatives` into `rest`."""
     utilities = np.empty(len(products))

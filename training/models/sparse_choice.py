@@ -13,9 +13,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+from features.kernels import kernel
 
 from .encoding import Encoding, encode_tile, encoded
 
@@ -226,7 +228,7 @@ class _Problem:
 # a total starts from "+ 0.0": were it -0, adding what is 0 would change its bits and leaving that out would not
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_up_singly(values, choice, out):  # type: ignore[no-untyped-def]
     features, transforms, parameters, offsets, products, weights, intercepts = choice
     for row in range(len(values)):
@@ -239,7 +241,7 @@ def _add_up_singly(values, choice, out):  # type: ignore[no-untyped-def]
                     out[row, products[place]] += np.float64(z) * weights[place]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_up_tile(size, start, values, choice, out):  # type: ignore[no-untyped-def]
     """`size` rows from `start`; where that are more than there are, the last one repeats."""
     features, transforms, parameters, offsets, products, weights, intercepts = choice
@@ -266,13 +268,13 @@ def _add_up_tile(size, start, values, choice, out):  # type: ignore[no-untyped-d
             out[start + row, j] = totals[j, row]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_up_few(values, choice, out):  # type: ignore[no-untyped-def]
     for start in range(0, len(values), _TILE):
         _add_up_tile(min(_TILE, len(values) - start), start, values, choice, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_up_utilities(values, choice, out):  # type: ignore[no-untyped-def]
     """Write the utilities by `SparseChoice.arguments` into `out`, float64, shape (n_rows, n_alternatives)."""
     if len(values) <= _SINGLY:
@@ -281,19 +283,19 @@ def add_up_utilities(values, choice, out):  # type: ignore[no-untyped-def]
         _add_up_few(values, choice, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_up_whole_tile(start, values, choice, out):  # type: ignore[no-untyped-def]
     """Always as many rows as a tile has, so that loops over them are unrolled."""
     _add_up_tile(_TILE, start, values, choice, out)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _add_up_many(values, choice, out):  # type: ignore[no-untyped-def]
     for tile in prange((len(values) + _TILE - 1) // _TILE):
         _add_up_whole_tile(tile * _TILE, values, choice, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _contribute_one(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternative, factor, out
 ):
@@ -304,7 +306,7 @@ def _contribute_one(  # type: ignore[no-untyped-def]
         out[features[column]] += factor * (np.float64(z) - middle[column]) * weights[at]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _contribute_alike(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternative, place, factor, out
 ):
@@ -320,7 +322,7 @@ def _contribute_alike(  # type: ignore[no-untyped-def]
             out[row, place, features[column]] += factor * (z[row] - middle[column]) * weights[at]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _contribute_few(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):
@@ -342,7 +344,7 @@ def _contribute_few(  # type: ignore[no-untyped-def]
                 )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _contribute_many(  # type: ignore[no-untyped-def]
     values, features, transforms, parameters, starts, columns, weights, middle, alternatives, factor, out
 ):

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
+
+from features.kernels import kernel
 
 from ..examples import Examples
 from .lifts import LiftModel, SegmentRates
@@ -102,7 +103,7 @@ def unpacked(keys: NDArray[np.uint64], n_products: int) -> NDArray[np.bool_]:
     return ((keys[:, product // 64] >> (product % 64).astype(np.uint64)) & np.uint64(1)).astype(np.bool_)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find(keys, wanted):  # type: ignore[no-untyped-def]
     """Int64 (m,): the row of `keys`, uint64 (n, words) in ascending order, that `wanted` (m, words) is at; -1: none."""
     found = np.full(wanted.shape[0], -1, np.int64)
@@ -125,7 +126,7 @@ def find(keys, wanted):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(inverse, candidates, acquired, rates, observed, expected):  # type: ignore[no-untyped-def]
     """Add acquisitions and those expected to the portfolio of each row."""
     for row in range(candidates.shape[0]):
@@ -135,7 +136,7 @@ def _count(inverse, candidates, acquired, rates, observed, expected):  # type: i
                 expected[inverse[row], product] += rates[row, product]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _spread(portfolios, states, counts, of_products, of_states):  # type: ignore[no-untyped-def]
     """Add `counts` (2, m, n_products) of portfolios to those of each of their products, and of their state."""
     for row in range(portfolios.shape[0]):
@@ -147,7 +148,7 @@ def _spread(portfolios, states, counts, of_products, of_states):  # type: ignore
                     of_products[kind, product] += counts[kind, row]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _product_of_lifts(portfolios, lifts):  # type: ignore[no-untyped-def]
     """Float64 (m, n_products): the rows of `lifts` of the products held, multiplied in order."""
     product_of = np.ones(portfolios.shape, np.float64)
@@ -158,7 +159,7 @@ def _product_of_lifts(portfolios, lifts):  # type: ignore[no-untyped-def]
     return product_of
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lifts_of(portfolios, keys, of_products, of_states):  # type: ignore[no-untyped-def]
     """Float64 (m, n_products): those of the products held, times that of the state where it is one of `keys`."""
     lifts = _product_of_lifts(portfolios, of_products)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from features.errors import BadInput
+from features.kernels import kernel
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -421,7 +422,7 @@ def _lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
     return mask(mask), generate
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
     """A value as a split sees it."""
     if abs(value) <= _NEXT_TO_ZERO:
@@ -434,7 +435,7 @@ def read(value, missing_as, zero_is_missing):  # type: ignore[no-untyped-def]
 # "not (value <= cut)", for a NaN that stands for a missing value goes right; unsigned indices, for they need no check
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score_singly(features, trees, scores):  # type: ignore[no-untyped-def]
     columns, class_starts, splits, leaf_starts, leaves = trees
     sources, missing_as, zero_is_missing, cut_starts, cuts = columns
@@ -459,7 +460,7 @@ def _score_singly(features, trees, scores):  # type: ignore[no-untyped-def]
             scores[row, k] = total
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _score_tile(size, here, start, features, trees, scores):  # type: ignore[no-untyped-def]
     """Rows from `start`: `size` side by side, a constant, so that loops over them are unrolled, of which `here` count.
 
@@ -501,13 +502,13 @@ def _score_tile(size, here, start, features, trees, scores):  # type: ignore[no-
             scores[start + row, k] = totals[row]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score_few(features, trees, scores):  # type: ignore[no-untyped-def]
     for start in range(0, len(features), _SMALL_TILE):
         _score_tile(_SMALL_TILE, min(_SMALL_TILE, len(features) - start), start, features, trees, scores)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def score_trees(features, trees, scores):  # type: ignore[no-untyped-def]
     """Write the raw scores by `TreeEnsemble.arguments` into `scores`, float64, shape (n_customers, n_classes)."""
     if len(features) <= _SINGLY:
@@ -516,12 +517,12 @@ def score_trees(features, trees, scores):  # type: ignore[no-untyped-def]
         _score_few(features, trees, scores)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score_whole_tile(start, features, trees, scores):  # type: ignore[no-untyped-def]
     _score_tile(_TILE, _TILE, start, features, trees, scores)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def _score_many(features, trees, scores):  # type: ignore[no-untyped-def]
     columns, class_starts, splits, leaf_starts, leaves = trees
     for tile in prange((len(features) + _TILE - 1) // _TILE):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from features.kernels import kernel
 
 from .tree_ensemble import MAX_LEAVES, read
 
@@ -19,7 +21,7 @@ _FEWEST_ALIKE = 4  # from how many on that pays, of trees that have many steps
 _MANY_STEPS = 4  # to each feature
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _leaf_contributions(leaf, covers, pattern, nodes, weights, below, out):  # type: ignore[no-untyped-def]
     """Write what each step of one leaf contributes, shape (n,); bit i of `pattern`: step i is followed."""
     n = len(covers)
@@ -45,7 +47,7 @@ def _leaf_contributions(leaf, covers, pattern, nodes, weights, below, out):  # t
         out[i] *= leaf * (np.float64((pattern >> np.uint64(i)) & np.uint64(1)) - covers[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tabulate(leaves, step_starts, covers, table_starts, nodes, weights, table):  # type: ignore[no-untyped-def]
     """Write what the steps to each leaf contribute, for each set of them that is followed, into `table`."""
     below = np.empty((MOST_TABULATED, LANES), np.float64)
@@ -61,7 +63,7 @@ def tabulate(leaves, step_starts, covers, table_starts, nodes, weights, table): 
 # inlined, because handing over so many arrays takes as long as a small tree does
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _follow(values, tree, splits, ways):  # type: ignore[no-untyped-def]
     """Write into `ways` which steps are followed on the way to each split and leaf of a tree: bit i, step i."""
     split_starts, split_features, missing_as, zero_is_missing, cuts, split_steps, children = splits
@@ -78,7 +80,7 @@ def _follow(values, tree, splits, ways):  # type: ignore[no-untyped-def]
         ways[children[split, 1]] = way & ~((right ^ np.uint64(1)) << step)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _sent_right(values, tree, splits):  # type: ignore[no-untyped-def]
     """Which splits of a whole tree send the customer right: bit i, split i."""
     split_starts, split_features, missing_as, zero_is_missing, cuts, _, _ = splits
@@ -90,7 +92,7 @@ def _sent_right(values, tree, splits):  # type: ignore[no-untyped-def]
     return way
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_up(start, end, factor, first, steps, begins, tabulated, out):  # type: ignore[no-untyped-def]
     """Add to `out`, shape (n_features,), what the steps from `start` to before `end` contribute, in their order."""
     _, step_leaves, step_features, _ = steps
@@ -99,7 +101,7 @@ def _add_up(start, end, factor, first, steps, begins, tabulated, out):  # type: 
         out[step_features[step]] += factor * tabulated[begins[step_leaves[step] - first] + step]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tabulate_whole(kept, trees, whole, class_starts, splits, leaves, steps, table, starts, out):  # type: ignore[no-untyped-def]
     """Write the tables of the `kept` leaves, of the first of a whole tree that of all."""
     split_starts, split_steps, children = splits[0], splits[5], splits[6]
@@ -130,7 +132,7 @@ def tabulate_whole(kept, trees, whole, class_starts, splits, leaves, steps, tabl
                 begin += n
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _explain_one(values, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, room, out):  # type: ignore[no-untyped-def]
     """Of one customer: first where each leaf's steps stand in the table, then reading that, and only then adding it up.
 
@@ -177,7 +179,7 @@ def _explain_one(values, k, factor, class_starts, splits, leaves, steps, table, 
     _add_up(added, end, factor, first, steps, begins, tabulated, out)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _explain_tile(  # type: ignore[no-untyped-def]
     size, alike, features, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, out
 ):
@@ -233,7 +235,7 @@ def _explain_tile(  # type: ignore[no-untyped-def]
             out[row, place, feature] = totals[feature, lane]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _explain_alike(alike, features, k, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
     start = 0
     while start < len(alike):
@@ -251,7 +253,7 @@ def _explain_alike(alike, features, k, factor, class_starts, splits, leaves, ste
             start += _SMALL_TILE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _by_class(classes, n_classes):  # type: ignore[no-untyped-def]
     """Where those who ask for each class begin, and row and place of each."""
     starts = np.zeros(n_classes + 2, np.int64)
@@ -267,7 +269,7 @@ def _by_class(classes, n_classes):  # type: ignore[no-untyped-def]
     return starts[:-1], asking
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def explain_few(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]
     """Add to `out` what each feature contributes to the raw score of the classes asked for, by one thread."""
     starts, asking = _by_class(classes, len(class_starts) - 1)
@@ -292,7 +294,7 @@ def explain_few(features, classes, factor, class_starts, splits, leaves, steps, 
             )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@kernel(parallel=True)
 def explain_many(features, classes, factor, class_starts, splits, leaves, steps, table, nodes, weights, out):  # type: ignore[no-untyped-def]  # fmt: skip
     """`explain_few`, by all threads."""
     for chunk in prange((len(features) + FEW - 1) // FEW):

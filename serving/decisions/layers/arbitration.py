@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 from ..reason_codes import BEFORE_ARBITRATION, Reason
 from .value import log_assets_of, scale_of
@@ -64,7 +65,7 @@ class Priorities:
         return cls(*(np.zeros(shape, dtype=np.float32) for _ in range(5)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, propensities, assets, groups, triggers, raised, asked, tables, weights, reasons, found):  # type: ignore[no-untyped-def]
     """Write the factors of what no layer excluded into some rows of `found`, the arrays of `Priorities`, which are 0;
     `PROPENSITY_BELOW_FLOOR` is added to `reasons` where it holds.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
+from features.kernels import kernel
 
 _SHIFT = 719_468  # days from 0000-03-01 to 1970-01-01
 _CYCLE = 146_097  # days of 400 years
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def civil_of(day):  # type: ignore[no-untyped-def]
     """Year, month and day of the month of a day."""
     z = day + _SHIFT
@@ -22,7 +22,7 @@ def civil_of(day):  # type: ignore[no-untyped-def]
     return year, month, day_of_year - (153 * shifted + 2) // 5 + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def day_of(year, month, day_of_month):  # type: ignore[no-untyped-def]
     """The day of a date; 29 February of a common year is 1 March."""
     shifted_year = year - (1 if month <= 2 else 0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features.contracts import PURPOSES
 from features.events import EventLog
+from features.kernels import kernel
 
 from ..fresh import CONSENT
 from ..policy.sections import Consent
@@ -64,7 +64,7 @@ def channels_to(channel: str, words: tuple[str, ...]) -> NDArray[np.int8]:
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _hear(answers, purpose, channel, day, granted):  # type: ignore[no-untyped-def]
     """Let an answer count; `answers`, by purpose and channel: the day of the newest one, and whether it refuses."""
     newest = answers[purpose, channel, 0]
@@ -75,7 +75,7 @@ def _hear(answers, purpose, channel, day, granted):  # type: ignore[no-untyped-d
         answers[purpose, channel, 1] = 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, positions, log, fresh_rows, fresh, fresh_channels, day, reasons):  # type: ignore[no-untyped-def]
     """Write the reasons of the layer into some rows of `reasons`, uint32, shape (n_customers,)."""
     answers = np.empty((2, 2, 2), dtype=np.int64)

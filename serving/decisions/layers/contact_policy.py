@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features import Catalogue
 from features.contracts import OUTCOMES
 from features.events import EventLog
+from features.kernels import kernel
 
 from ..fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, NO_DAY, OUTCOME
 from ..policy.sections import ContactPolicy, QuietScope
@@ -136,7 +136,7 @@ class ComplaintLog(NamedTuple):
         return cls(log.indptr, log.columns["known_on"], log.columns["resolved_on"])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  # type: ignore[no-untyped-def]
     """Put what is known of the customer's contacts by `day` into `seen`; how many there are.
 
@@ -164,7 +164,7 @@ def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  
     return n
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _together(seen, one, other, scope, families):  # type: ignore[no-untyped-def]
     """Whether two contacts, by number, count together; `one` is what may be silenced."""
     if scope == _CHANNEL:
@@ -177,13 +177,13 @@ def _together(seen, one, other, scope, families):  # type: ignore[no-untyped-def
     return True
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _within(seen, last, other, when, days, scope, families):  # type: ignore[no-untyped-def]
     """Whether contact `other` lies within `days` before `last`, and counts together with it."""
     return 0 <= seen[last, when] - seen[other, when] < days and _together(seen, last, other, scope, families)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _first_recent(seen, n, since):  # type: ignore[no-untyped-def]
     """The first contact that was made, or its outcome known, on the day `since` or later; `n`: none."""
     for contact in range(n):
@@ -192,7 +192,7 @@ def _first_recent(seen, n, since):  # type: ignore[no-untyped-def]
     return n
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _silence(seen, first, n, rule, day, tables, row, silenced):  # type: ignore[no-untyped-def]
     """Add the bit of `rule` to what it silences after contacts from `first` on; `silenced` has a row a customer."""
     outcome, scope, bit = tables.outcomes[rule], tables.scopes[rule], np.uint64(1) << np.uint64(rule)
@@ -231,7 +231,7 @@ def _silence(seen, first, n, rule, day, tables, row, silenced):  # type: ignore[
             return  # no other contact could silence more
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _wait(seen, n, day, later, row, silenced, raised):  # type: ignore[no-untyped-def]
     """Silence products for which the newest outcome is "later", or raise them when their time has come."""
     for event in range(n):
@@ -257,7 +257,7 @@ def _wait(seen, n, day, later, row, silenced, raised):  # type: ignore[no-untype
             raised[row, product] = True
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _complains(row, position, log, fresh_rows, fresh, day):  # type: ignore[no-untyped-def]
     """Whether a complaint is open; a newer event that all are resolved ends those known by its day."""
     open_, resolved = False, NO_DAY
@@ -273,7 +273,7 @@ def _complains(row, position, log, fresh_rows, fresh, day):  # type: ignore[no-u
     return open_
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(  # type: ignore[no-untyped-def]
     start, stop, positions, log, complaints, fresh_rows, fresh, fresh_channels, day, tables, rules, raised, complaint
 ):
@@ -298,7 +298,7 @@ def rows(  # type: ignore[no-untyped-def]
         complaint[row] = _complains(row, position, complaints, fresh_rows, fresh, day)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def exclude_rows(start, stop, rules, complaint, asked, tables, by_consent, reasons):  # type: ignore[no-untyped-def]
     """Add the reasons of consent and of this layer to some rows of `reasons`, uint32, shape (n_customers, n_products).
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from features.kernels import kernel
 
 from ..reason_codes import Reason
 
@@ -13,7 +14,7 @@ _TIER, _BALANCE = Reason.TIER_TOO_LOW.bit, Reason.BALANCE_TOO_LOW.bit
 _MISSING, _EXCLUDED = Reason.MISSING_PREREQUISITE.bit, Reason.EXCLUDED_BY_HOLDING.bit
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, words, groups, kinds, ages, tiers, assets, tables, reasons):  # type: ignore[no-untyped-def]
     """Write the reasons of both layers into some rows of `reasons`, uint32, shape (n_customers, n_products)."""
     one = np.uint64(1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, KINDS, RISK_LEVEL, TIER
+from features.kernels import kernel
 from features.panels import Panel
 from features.profile import MISSING_DAY, Profile
 
@@ -147,7 +147,7 @@ def days_since_epoch(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _completed_years(born, today):  # type: ignore[no-untyped-def]
     year, month, day_of_month = civil_of(np.int64(born))
     years = today.year - year
@@ -156,7 +156,7 @@ def _completed_years(born, today):  # type: ignore[no-untyped-def]
     return years
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, positions, versions, jumps, profiles, balances, stages, today, found):  # type: ignore[no-untyped-def]
     """Write the facts of some rows into `found`, the arrays of `CustomerFacts`; `jumps` as `FreshEvents.jumps`."""
     groups, kinds, ages, tiers, levels, assessments, assets, owed = found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from features.kernels import kernel
 
 from ..policy.sections import TRIGGERS, ServiceAction
 from .facts import EXPIRED_ASSESSMENT
@@ -21,7 +22,7 @@ def occasions_of(actions: Iterable[ServiceAction]) -> NDArray[np.int8]:
     return np.array(numbers, dtype=np.int8)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, occasions, assessments, complaint, triggers, due):  # type: ignore[no-untyped-def]
     """Write into some rows of `due`, uint16, shape (n_customers,), bits in the order of the actions."""
     for row in range(start, stop):

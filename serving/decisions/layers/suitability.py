@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features import Catalogue
 from features.contracts import KINDS, RISK_LEVELS
+from features.kernels import kernel
 
 from ..policy.sections import Suitability
 from ..policy.suitability_pack import rank_of_rating
@@ -98,7 +98,7 @@ def exclude(
     rows(0, len(reasons), *arguments, asked, tables, reasons, np.zeros(reasons.shape, dtype=np.uint8))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(start, stop, kinds, ages, levels, assessments, assets, debts, asked, tables, reasons, steps):  # type: ignore[no-untyped-def]
     """Add the layer's reasons to some rows of `reasons`, uint32, shape (n_customers, n_products).
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from features import Catalogue
 from features.contracts import KINDS
 from features.events import EventLog
+from features.kernels import kernel
 from features.profile import MISSING_DAY
 from features.queries import FLOW_KEYS
 
@@ -132,7 +132,7 @@ class MaturityLog(NamedTuple):
         return cls(log.indptr, columns["known_on"], columns["product"], columns["matures_on"], columns["closed_on"])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _sums(panel, position, age, chosen, before, out):  # type: ignore[no-untyped-def]
     """Sums over the series of `chosen` keys, float64, of the period at `age` and so many `before`; NaN where nothing is
     known."""
@@ -147,7 +147,7 @@ def _sums(panel, position, age, chosen, before, out):  # type: ignore[no-untyped
                 out[step] = value if np.isnan(out[step]) else out[step] + value
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _ended(product, events, fresh, day):  # type: ignore[no-untyped-def]
     """Whether a newer event closed what the customer had of a product."""
     for event in range(events[0], events[1]):
@@ -156,7 +156,7 @@ def _ended(product, events, fresh, day):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _due(log, position, events, fresh, watched, day, within):  # type: ignore[no-untyped-def]
     """Which product's account matures first within days from `day`, and when; -1: none."""
     product, when = -1, day + within + 1
@@ -169,7 +169,7 @@ def _due(log, position, events, fresh, watched, day, within):  # type: ignore[no
     return product, when
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _balance(panel, position, age, product):  # type: ignore[no-untyped-def]
     """The product's balance of the period, and the largest known one up to then."""
     now, largest = np.nan, np.nan
@@ -184,7 +184,7 @@ def _balance(panel, position, age, product):  # type: ignore[no-untyped-def]
     return now, largest
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _changed(words, watched, within, started):  # type: ignore[no-untyped-def]
     """Periods since one of the watched products was added and is held, or was dropped and none is held; -1: no."""
     one, newest, any_held = np.uint64(1), -1, False
@@ -203,13 +203,13 @@ def _changed(words, watched, within, started):  # type: ignore[no-untyped-def]
     return -1 if not started and any_held else newest
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _note(bits, figures, trigger, first, second):  # type: ignore[no-untyped-def]
     figures[trigger, 0], figures[trigger, 1] = first, second
     return bits | np.uint16(1 << trigger)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _birthday(born, ages, day, within):  # type: ignore[no-untyped-def]
     """The age of the nearest birthday within days, and days until it; age -1: none."""
     year, month, day_of_month = civil_of(np.int64(born))
@@ -221,7 +221,7 @@ def _birthday(born, ages, day, within):  # type: ignore[no-untyped-def]
     return age, until
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _loan(row, position, words, balances, age, log, events, fresh, tables, day):  # type: ignore[no-untyped-def]
     """Whether a loan is nearly repaid; what is owed of the one with the smallest share left, and days until one is
     due."""
@@ -236,7 +236,7 @@ def _loan(row, position, words, balances, age, log, events, fresh, tables, day):
     return found or product >= 0, owed, np.float64(when - day) if product >= 0 else np.nan
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _inflow(sums, tables):  # type: ignore[no-untyped-def]
     """Whether the newest inflow is large, and the mean before."""
     ratio, least, periods = tables.amounts[LARGE_INFLOW]
@@ -249,7 +249,7 @@ def _inflow(sums, tables):  # type: ignore[no-untyped-def]
     return known and sums[0] >= least and sums[0] >= ratio * mean, mean
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _falling(assets, sums, tables):  # type: ignore[no-untyped-def]
     """Whether assets fell, and the mean of the known ones before."""
     ratio, least, periods = tables.amounts[BALANCE_FALLING]
@@ -262,7 +262,7 @@ def _falling(assets, sums, tables):  # type: ignore[no-untyped-def]
     return mean >= least and assets <= ratio * mean, mean
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rows(  # type: ignore[no-untyped-def]
     start, stop, positions, words, versions, birth_dates, kinds, tiers, assets, balances, flows, log, fresh_rows, fresh,
     jumps, tables, today, bits, figures,

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features import CustomerStates
+from features.kernels import kernel
 
 LIFE_WINDOW = 24
 """Periods over which holdings and their ends are counted."""
@@ -103,14 +103,14 @@ class ProductValue:
         return self.margins * annuity
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def log_assets_of(assets):  # type: ignore[no-untyped-def]
     """``log(1 + A)``; NaN where A is not known."""
     own = np.float64(assets)
     return math.log1p(max(own, 0.0)) if own == own else math.nan
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def scale_of(log_own, log_assets, elasticity):  # type: ignore[no-untyped-def]
     """What `ProductValue.scales` says of one customer and product."""
     if log_own != log_own or elasticity == 0:
@@ -118,7 +118,7 @@ def scale_of(log_own, log_assets, elasticity):  # type: ignore[no-untyped-def]
     return np.float32(min(max(math.exp(elasticity * (log_own - log_assets)), LEAST_SCALE), GREATEST_SCALE))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scales(assets, log_assets, elasticity, scales):  # type: ignore[no-untyped-def]
     for row in range(len(assets)):
         log_own = log_assets_of(assets[row])

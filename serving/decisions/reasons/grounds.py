@@ -12,10 +12,10 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features.contracts import BIRTH_DATE, TIER
+from features.kernels import kernel
 
 from ..policy.sections import TRIGGERS
 from .topics import AGE, PATTERN, SEGMENT_ATTRIBUTES, SIMILAR, Topics
@@ -111,7 +111,7 @@ def _kind_of(code: str) -> ReasonKind:
     return "trigger" if code.startswith(TRIGGER) else "model"
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rank(strengths, least, ranks, order, sizes):  # type: ignore[no-untyped-def]
     """Write the grounds of each offer that exceed `least` into `order`, then -1, and their strengths into `sizes`; the
     most that any has."""

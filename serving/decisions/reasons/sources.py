@@ -8,11 +8,11 @@ from functools import cached_property, lru_cache
 from math import log
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features import CustomerBlock
 from features.contracts import TIER
+from features.kernels import kernel
 from training import Bundle
 from training.models import MODELS, Popularity, Propensity
 
@@ -148,7 +148,7 @@ def _of_rule(held: tuple[int, ...], product: int, lift: float, topics: Topics) -
     return rule_sentence(held, product, lift, topics.names), covered
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _weigh(lifts, pattern, similar, of_topic, further):  # type: ignore[no-untyped-def]
     """Write how much the grounds of `FURTHER` add where there are no triggers; `of_topic` : that of similar clients."""
     for row in range(lifts.shape[0]):

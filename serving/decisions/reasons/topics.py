@@ -14,12 +14,12 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from features import Calendar, Catalogue, CustomerStates
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, ONBOARDED_ON, TIER
 from features.featureset import FeatureSet
+from features.kernels import kernel
 
 from .wording_parts import Said, period_name, product_names
 
@@ -245,7 +245,7 @@ def _silent(code: str) -> _Key:
     return _Key(code, Subject.UNSPOKEN)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _sum(values, start, n):  # type: ignore[no-untyped-def]
     """Of up to 128 values, as NumPy adds them up: eight sums side by side."""
     total, added = -0.0, 0
@@ -262,7 +262,7 @@ def _sum(values, start, n):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sum_of_halves(values, start, n):  # type: ignore[no-untyped-def]
     """Of any number of values, as NumPy adds them up."""
     if n <= 128:
@@ -271,7 +271,7 @@ def _sum_of_halves(values, start, n):  # type: ignore[no-untyped-def]
     return _sum_of_halves(values, start, half) + _sum_of_halves(values, start + half, n - half)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sum_up(features, order, starts, out):  # type: ignore[no-untyped-def]
     mine = np.empty(len(order))
     for row in range(features.shape[0]):
