@@ -110,7 +110,8 @@ class _KeptCode(_Cache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature."""
         if data.library.has_dynamic_globals or data.lifted:
-            raise TypeError(f"{self._full_name} cannot be kept on disk: it uses a pointer or too large an array")
+            _log.warning("%s cannot be kept on disk, as it uses a pointer; every start compiles it", self._full_name)
+            return
         name, content = self._name(sig, data.codegen), dumps(data._reduce())
         for folder in self._folders():
             try:
