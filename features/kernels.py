@@ -49,6 +49,7 @@ _DIGITS = 16
 
 _log = logging.getLogger(__name__)
 _watching: list[Callable[[str], None]] = []
+_failures: list[str] = []
 
 
 def kernel(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -78,14 +79,17 @@ def watched(say: Callable[[str], None]) -> Iterator[None]:
         _watching.remove(say)
 
 
+def why_not_kept() -> str | None:
+    """Why something that this process has compiled could not be kept on disk; None: everything was."""
+    return _failures[0] if _failures else None
+
+
 class _KeptCode(_Cache):
     """What is kept of one kernel: a file a signature and processor, named by digests of what they were compiled from.
 
     A file is there whole or not at all, and never overwritten by anything else: processes may compile the same thing at
     the same time. Those of other digests are removed when a new one is written.
     """
-
-    _has_said_so = False
 
     def __init__(self, dispatcher: Any) -> None:
         self._dispatcher = dispatcher
@@ -122,10 +126,10 @@ class _KeptCode(_Cache):
                 reason = error.strerror
             else:
                 return
-        if not _KeptCode._has_said_so:
-            _KeptCode._has_said_so = True
-            folders = " nor into ".join(map(str, self._folders()))
-            _log.warning("what is compiled cannot be kept, neither into %s: %s; every start compiles", folders, reason)
+        if not _failures:
+            folders = " nor in ".join(map(str, self._folders()))
+            _failures.append(f"what is compiled cannot be kept, neither in {folders} ({reason})")
+            _log.warning("%s: every start compiles", _failures[0])
 
     def enable(self) -> None:
         """It always is."""

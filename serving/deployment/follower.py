@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from features.clock import Clock
 from features.errors import NotReady
+from features.kernels import watched
 
 from .changes import Intent, take_up
 from .deployments import Deployment, current, current_number
@@ -47,11 +49,14 @@ class Follower:
         self._intend = intend
         self._may_use = may_use
         self._held: InUse | None = None
+        self._compiling = 0
+        self._until_stopped = ExitStack()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
 
     def start(self) -> None:
         """Open what is to be in use, if that is possible, and follow what is deployed from then on."""
+        self._until_stopped.enter_context(watched(self._note_compiling))
         self._look()
         self._thread.start()
 
@@ -60,6 +65,7 @@ class Follower:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._until_stopped.close()
 
     @property
     def held(self) -> InUse | None:
@@ -107,8 +113,20 @@ class Follower:
 
     def _take(self, new: InUse, refused: str | None) -> None:
         self._held = new
+        if self._compiling:
+            _log.warning("compiled %d functions until deployment %d was in use", self._compiling, new.deployment.number)
+            self._compiling = 0
         _log.info("deployment %d is in use: %s", new.deployment.number, new.recommender.versions)
         self._note(refused)
+
+    def _note_compiling(self, name: str) -> None:
+        self._compiling += 1
+        if self._compiling == 1:
+            _log.warning(
+                "compiling %s and perhaps more, for a minute or two: run `nextproduct compile` where the service is "
+                "installed, and nothing is left to be compiled when it starts",
+                name,
+            )
 
     def _note(self, failure: str | None) -> None:
         if failure is not None and failure != self.failure:

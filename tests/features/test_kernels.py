@@ -207,8 +207,8 @@ class TestFiles:
     def test_where_nothing_can_be_written_it_compiles_and_says_so(self, house):
         done = _run(house.folder.parent, _NOTHING_WRITTEN + _TOTAL)
         assert done.stdout == f"{RIGHT}\n"
-        assert done.stderr.startswith("what is compiled cannot be kept, neither into ")
-        assert done.stderr.endswith(": File too large; every start compiles\n")
+        assert done.stderr.startswith("what is compiled cannot be kept, neither in ")
+        assert done.stderr.endswith(" (File too large): every start compiles\n")
         assert done.stderr.count("\n") == 1
         assert house.kept() == []
 
