@@ -17,8 +17,8 @@ from serving.access import AccessConfig, Authenticator, Role, create_demo_key, l
 from serving.access.api_keys import API_KEYS_FILE
 from serving.access.whose import check_whose
 from serving.access_cli import app
-from serving.deployment import deploy
 from tests.command import python
+from tests.serving.deployment.changing import deploy
 
 # as the command `nextproduct` takes them in
 COMMANDS = typer.Typer()
