@@ -18,9 +18,10 @@ from rich.progress import Progress
 
 from . import queries
 from .calendar import HISTORY_BITS, Calendar, Frequency
-from .checks import CheckReport, run_checks
+from .checks import CheckReport, inbox_checks, run_checks
 from .errors import BadInput, NotReady
 from .packing import Packer
+from .sources.inbox import INBOX, take_in
 from .sources.tables import BankTables
 from .states import CURRENT, FORMAT, KEPT, MANIFEST, STATES_FOLDER, CustomerStates, switch_to
 
@@ -71,12 +72,16 @@ def build_states(
     *,
     mapping: Path | None = None,
     as_of: date | None = None,
+    inbox: Path | None = None,
     progress: Progress | None = None,
 ) -> BuildOutcome:
     """Build states from the tables at `tables_path` and put them into use in `workspace`.
 
     `as_of` is the last day to look at, by default the end of the period of the newest fact; it is moved to the end
     of its period. A build that is interrupted, or that the checks refuse, leaves the previous one in use.
+
+    What lies in `inbox`, by default ``WORKSPACE/inbox``, is taken in beside the bank's tables. It moves no date: how
+    far the bank's data go, its own tables say. What was recorded after `as_of` waits for a later build.
 
     Raises
     ------
@@ -100,6 +105,8 @@ def build_states(
         as_of_period = calendar.period_of(as_of or newest or _UNDATED)
         last_day = calendar.end_of(as_of_period)
         report = run_checks(tables, calendar, _today(last_day), progress)
+        told = () if report.failed else take_in(tables, inbox or workspace / INBOX, last_day)
+        report = report.with_results(inbox_checks(told))
         (workspace / "checks.json").write_text(report.to_json(), encoding="utf-8")
         if report.failed:
             raise BadInput(
@@ -107,7 +114,7 @@ def build_states(
                 f"`nextproduct check {tables_path}` lists what to mend (also in {workspace / 'checks.json'})"
             )
         step()
-        fingerprints = tables.fingerprints()
+        fingerprints = tables.fingerprints() | {f"{INBOX}/{found.table}": found.digest for found in told}
         build_id = _build_id(last_day, fingerprints, config)
         folder = workspace / STATES_FOLDER / build_id
         _remove_leftovers(workspace)

@@ -6,7 +6,7 @@ limit by spilling to disk, and only counts and first keys leave it.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -32,21 +32,27 @@ from .contracts import (
     Column,
     Table,
 )
+from .sources.inbox import Fate, Found
 from .sources.tables import BankTables
 from .sources.values import quoted, text_sql
 
 __all__ = [
+    "INBOX_CHECK",
     "MAX_ATTRIBUTE_TEXTS",
     "MAX_MISSING_SHARE",
     "CheckReport",
     "CheckResult",
     "Status",
     "checks_table",
+    "inbox_checks",
     "run_checks",
 ]
 
 MAX_ATTRIBUTE_TEXTS = 1000
 """Distinct texts up to which an attribute is used."""
+
+INBOX_CHECK = "inbox"
+"""The name of what is said of `WORKSPACE/inbox`."""
 
 MAX_MISSING_SHARE = 0.5
 """The share of empty values of an optional column above which a WARN says so."""
@@ -62,6 +68,11 @@ _POPULATIONS = {
     "gender": "kind = 'retail'",
     FOUNDED_ON: "kind = 'corporate'",
 }
+_NEVER_COUNTS = frozenset({Fate.NO_CUSTOMER, Fate.NO_PRODUCT, Fate.TWICE, Fate.UNREADABLE})
+_INBOX_REMEDY = (
+    "These were told over the service. Bring the customers and products that are missing, and correct the bank's own "
+    "table where the two contradict each other."
+)
 _NEVER_CHANGING = frozenset({BIRTH_DATE, FOUNDED_ON, "gender", ONBOARDED_ON, VALID_FROM, *CUSTOMERS.column_names[:2]})
 
 
@@ -73,7 +84,7 @@ class CheckResult:
     ----------
     rows : how many rows break the rule; of keys that are not unique, all rows that share one
     first_keys : the smallest offending keys, at most five, as text; the parts of a key are separated by slashes
-    message, remedy : what is wrong and what to do; empty on PASS
+    message, remedy : what is wrong and what to do; empty on PASS, but for what the inbox says
     """
 
     name: str
@@ -108,6 +119,10 @@ class CheckReport:
     def with_status(self, *statuses: Status) -> tuple[CheckResult, ...]:
         """The results that came to one of `statuses`."""
         return tuple(result for result in self.results if result.status in statuses)
+
+    def with_results(self, results: Iterable[CheckResult]) -> "CheckReport":
+        """The same, with further results."""
+        return replace(self, results=_in_order([*self.results, *results]))
 
     def to_json(self) -> str:
         """The report as a JSON object with the keys failed, today, table_rows and checks."""
@@ -154,8 +169,30 @@ def run_checks(tables: BankTables, calendar: Calendar, today: date, progress: Pr
         results += _check_not_empty(table_rows)
         results += _check_versions(tables, present)
         results += _check_attributes(tables)
-    order = list(TABLES)
-    return CheckReport(tuple(sorted(_merged(results), key=lambda r: order.index(r.table))), today, table_rows)
+    return CheckReport(_in_order(_merged(results)), today, table_rows)
+
+
+def inbox_checks(found: Iterable[Found]) -> Iterator[CheckResult]:
+    """What came of the inbox: of each of its tables how many rows were taken in, and how many were not, and why.
+
+    Rows that will never count, and answers that the bank's own table contradicts, are a WARN; nothing is a FAIL.
+    """
+    for each in found:
+        key, total = ", ".join(TABLES[each.table].key), sum(each.rows.values())
+        taken = each.rows.get(Fate.TAKEN, 0)
+        parts = [f"{taken:,} taken in"] + [
+            f"{each.rows[fate]:,} {fate.value}" for fate in Fate if fate is not Fate.TAKEN and fate in each.rows
+        ]
+        if each.differing:
+            parts.append(f"{each.differing:,} of those taken in contradicted by the bank's own: the refusal counts")
+        message = f"{total:,} rows from the inbox: {', '.join(parts)}"
+        lost = {fate: rows for fate, rows in each.rows.items() if fate in _NEVER_COUNTS}
+        if lost or each.differing:
+            keys = tuple(dict.fromkeys(key for fate in lost for key in each.first_keys[fate]))[:SHOWN]
+            rows = sum(lost.values()) + each.differing
+            yield CheckResult(INBOX_CHECK, Status.WARN, each.table, key, rows, keys, message, _INBOX_REMEDY)
+        else:
+            yield CheckResult(INBOX_CHECK, Status.PASS, each.table, key, 0, (), message)
 
 
 def checks_table(report: CheckReport, passes: bool = True) -> RichTable:
@@ -313,6 +350,11 @@ def _check_attributes(tables: BankTables) -> Iterator[CheckResult]:
 def _one_row(tables: BankTables, query: str) -> tuple[Any, ...]:
     (row,) = tables.connection.execute(query).fetchall()  # fetchone would leave the result open
     return row
+
+
+def _in_order(results: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
+    order = list(TABLES)
+    return tuple(sorted(results, key=lambda result: order.index(result.table)))
 
 
 def _merged(results: Iterable[CheckResult]) -> Iterator[CheckResult]:

@@ -1,6 +1,7 @@
 """The input contract: the tables a bank brings, their columns, types and keys.
 
-Column names are written here once and imported everywhere else.
+Column names are written here once and imported everywhere else. Contacts and consents may also lie in a workspace's
+inbox, in the same form (`features.sources.inbox`).
 """
 
 from dataclasses import dataclass

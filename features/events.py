@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,16 @@ from numpy.typing import NDArray
 
 from .arrays import mapped
 
+NO_CONVERSATION = -1
+"""Of an event that names none."""
+
 NEVER = np.iinfo(np.int32).max
 """The day of what has not happened."""
+
+
+def conversation_number(conversation: str) -> int:
+    """What stands for a conversation in arrays: the same in every build and process, and never below 0."""
+    return int.from_bytes(blake2b(conversation.encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class EventLog:
     indptr : int64, shape (n_customers + 1,)
     columns : arrays of shape (n_events,): days as int32 since 1970-01-01 (`NEVER`: not happened), codes as int16 or
         int32 (-1: missing), probabilities as float32 (NaN: missing); ``known_on`` is the day from which the bank knew
-        of the event
+        of the event. Contacts have ``conversation``, int64, as `conversation_number` gives it, where any came
+        from the inbox: the bank's own have `NO_CONVERSATION`
     vocabularies : the texts that a code column stands for
     """
 

@@ -16,15 +16,16 @@ from .arrays import row_pointers
 from .calendar import HISTORY_BITS, Calendar
 from .catalogue import Catalogue
 from .checks import MAX_ATTRIBUTE_TEXTS
-from .contracts import CUSTOMERS, KIND, KINDS, RISK_LEVEL, RISK_LEVELS, VALID_FROM, Type
+from .contracts import CONTACTS, CUSTOMERS, KIND, KINDS, RISK_LEVEL, RISK_LEVELS, VALID_FROM, Type
 from .errors import BadInput
-from .events import NEVER, EventLog
+from .events import NEVER, NO_CONVERSATION, EventLog, conversation_number
 from .history import HoldingsHistory
 from .occasions import Occasions
 from .panels import Panel
 from .partners import PartnerHistory
 from .profile import MISSING_CODE, MISSING_DAY, Profile
 from .segments import adoption_by_segment
+from .sources.inbox import CONVERSATION
 from .sources.tables import BankTables
 from .states import FORMAT, MANIFEST, Manifest
 
@@ -96,15 +97,20 @@ class Packer:
         """The columns of a query without NULLs."""
         return {name: np.asarray(column) for name, column in self.connection.execute(sql).fetchnumpy().items()}
 
-    def _words(self, vocabulary: str, name: str) -> tuple[str, ...]:
-        """Number the texts that the query `vocabulary` gives, in a table ``{name}_words`` (word, code)."""
+    def _words(self, vocabulary: str, name: str, number: Callable[[str], int] | None = None) -> tuple[str, ...]:
+        """Number the texts that the query `vocabulary` gives, in a table ``{name}_words`` (word, code).
+
+        Parameters
+        ----------
+        number : the code of a text; by default its place among them
+        """
         rows = self.connection.execute(vocabulary).fetchall()
         words = tuple(str(word) for (word,) in rows)
-        self.connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}_words" (word VARCHAR, code INTEGER)')
+        codes = list(range(len(words))) if number is None else [number(word) for word in words]
+        self.connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}_words" (word VARCHAR, code BIGINT)')
         if words:
             self.connection.execute(
-                f'INSERT INTO "{name}_words" SELECT unnest(?::VARCHAR[]), unnest(?::INTEGER[])',
-                [list(words), list(range(len(words)))],
+                f'INSERT INTO "{name}_words" SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[])', [list(words), codes]
             )
         return words
 
@@ -236,6 +242,7 @@ class Packer:
                 ("severity", "complaints", "severity"),
             )
         }
+        self._words(queries.vocabulary(f"inbox_{CONTACTS.name}", CONVERSATION), CONVERSATION, conversation_number)
         product_ids = tuple(
             row[0]
             for row in self.connection.execute("SELECT product_id FROM product_index ORDER BY product").fetchall()
@@ -260,6 +267,8 @@ class Packer:
         for name, (sql, vocabularies) in logs.items():
             rows = self._arrays(sql)
             indptr = row_pointers(rows.pop("customer"), self.n_customers)
+            if name == CONTACTS.name and not np.any(rows[CONVERSATION] != NO_CONVERSATION):
+                del rows[CONVERSATION]
             EventLog(indptr, rows, vocabularies).save(self.folder / name)
 
     def _oldest_maturity(self) -> str:

@@ -7,6 +7,7 @@ Every query reads the typed views of the contract and two small tables made here
 from __future__ import annotations
 
 from .calendar import Calendar
+from .events import NO_CONVERSATION
 from .history import NO_DAY
 
 UNKNOWN_PERIOD = -(2**31)
@@ -230,15 +231,17 @@ def contacts(as_of: str, never: int) -> str:
         CAST(coalesce(c.propensity_of_arm, 'nan') AS FLOAT) AS propensity_of_arm,
         CAST(coalesce(o.code, -1) AS SMALLINT) AS outcome,
         CAST(CASE WHEN o.code IS NULL THEN {never} ELSE {days_since_epoch(outcome_known)} END AS INTEGER)
-            AS outcome_known_on
+            AS outcome_known_on,
+        CAST(coalesce(n.code, {NO_CONVERSATION}) AS BIGINT) AS conversation
     FROM contacts c
     JOIN customer_index i ON i.customer_id = c.customer_id
     LEFT JOIN product_index p ON p.product_id = c.product_id
     LEFT JOIN contact_channel_words v ON v.word = c.channel
     LEFT JOIN campaign_words g ON g.word = c.campaign_id
     LEFT JOIN outcome_words o ON o.word = c.outcome
+    LEFT JOIN conversation_words n ON n.word = c.conversation
     WHERE c.contacted_on IS NOT NULL AND {known} <= DATE '{as_of}'
-    ORDER BY i.customer, c.contacted_on, c.contact_id
+    ORDER BY i.customer, c.contacted_on, c.contact_id, c.conversation NULLS FIRST
     """
 
 
@@ -257,7 +260,7 @@ def consents(as_of: str) -> str:
     LEFT JOIN purpose_words u ON u.word = c.purpose
     LEFT JOIN consent_channel_words v ON v.word = c.channel
     WHERE c.changed_on IS NOT NULL AND {known} <= DATE '{as_of}'
-    ORDER BY i.customer, c.changed_on, u.code, v.code NULLS FIRST
+    ORDER BY i.customer, c.changed_on, u.code, v.code NULLS FIRST, known_on, granted
     """
 
 

@@ -56,7 +56,7 @@ class Manifest:
     depth : periods of balances, activity and segment figures kept
     tables : the folder or database that was read
     mapping : the mapping file used, if one was named
-    fingerprints : SHA-256 of each table
+    fingerprints : SHA-256 of each table, and of each file of the inbox
     """
 
     format: int

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.cli import ConfigOption, MappingOption, TablesArgument, WorkspaceArgument
 from training.cli import tracking_uri
+
+if TYPE_CHECKING:
+    from features.checks import CheckReport
+
+    from .deployment.inbox import Written
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -36,14 +41,18 @@ def build(
     """Build customer states from tables: training and checks read them from now on.
 
     The tables are checked first; a failed check, or an interruption, leaves the build before as it was. What is
-    deployed stays in use until the service is started anew or a swap puts the new build in its place.
+    deployed stays in use until the service is started anew or a swap puts the new build in its place. What was told
+    over the service, refusals above all, is written into WORKSPACE/inbox first, and is part of the build.
     """
     from features.build import BuildConfig, build_states
-    from features.checks import Status
+    from features.checks import INBOX_CHECK, Status
     from features.config import config_path, read_section
     from features.progress import console, progress_bar
 
+    from .deployment import fill_inbox
+
     settings = read_section(config_path(config, workspace), "build", BuildConfig)
+    told = fill_inbox(workspace, config, tables, mapping)
     with progress_bar() as progress:
         outcome = build_states(
             tables, workspace, settings, mapping=mapping, as_of=as_of.date() if as_of else None, progress=progress
@@ -60,7 +69,8 @@ def build(
                 f"[yellow]The newest fact is of {outcome.newest_fact}, {missing} days before the period's end: if the "
                 "period is not complete, build with --as-of the end of the one before.[/]"
             )
-    warnings = outcome.checks.with_status(Status.WARN)
+    _say_inbox(told, outcome.checks)
+    warnings = [each for each in outcome.checks.with_status(Status.WARN) if each.name != INBOX_CHECK]
     if warnings:
         console.print(f"{len(warnings)} checks warn: nextproduct check {tables} explains them.")
     _say_going_live(workspace)
@@ -93,15 +103,21 @@ def train(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
 def retrain(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
     """Build the newest states, train a challenger, and promote it only if it is not worse than the champion.
 
-    Reads the tables that the states in use were built from. Killed at any moment, it leaves the champion in use.
+    Reads the tables that the states in use were built from, and what was told over the service, as `build` does. Killed
+    at any moment, it leaves the champion in use.
     """
     from features.build import BuildConfig
     from features.config import config_path, read_section
     from features.progress import console, progress_bar
+    from features.states import current_states
     from training.config import EvaluationConfig, TrainingConfig
     from training.jobs import retrain as run
 
+    from .deployment import fill_inbox
+
     path = config_path(config, workspace)
+    source = current_states(workspace).manifest
+    told = fill_inbox(workspace, config, Path(source.tables), Path(source.mapping) if source.mapping else None)
     with progress_bar() as progress:
         outcome = run(
             workspace,
@@ -111,6 +127,7 @@ def retrain(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
             tracking_uri=tracking_uri(),
             progress=progress,
         )
+    _say_inbox(told, outcome.checks)
     difference = outcome.difference
     console.print(
         f"{outcome.metric}: champion (version {outcome.champion.number}) {outcome.champion_value:.4f}, "
@@ -122,6 +139,20 @@ def retrain(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
     else:
         console.print(f"Worse, or too uncertain: version {outcome.champion.number} stays the champion.")
     _say_going_live(workspace)
+
+
+def _say_inbox(told: Written | None, checks: CheckReport) -> None:
+    """What the records gave to the build, and what the build took of it."""
+    from features.checks import INBOX_CHECK
+    from features.progress import console
+
+    if told is not None:
+        console.print(str(told), soft_wrap=True)
+    for result in checks.results:
+        if result.name == INBOX_CHECK:
+            keys = f" ({', '.join(result.first_keys)})" if result.first_keys else ""
+            said = f"{result.table}: {result.message}{keys}. {result.remedy}".strip()
+            console.print(said, markup=False, soft_wrap=True, style="yellow" if result.rows else None)
 
 
 def _say_going_live(workspace: Path) -> None:

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from features import CustomerStates
 from features.build import BuildConfig, build_states
 from features.errors import BadInput, NotReady
+from features.sources.inbox import INBOX
 from features.states import current_states
 
 from .config import EvaluationConfig, TrainingConfig, metric_k
@@ -71,7 +72,7 @@ def backtest(
         for day in days:
             kept = folder / day.isoformat()
             if not kept.is_dir():
-                _reach(kept, day, states, build, training, config, progress)
+                _reach(kept, day, states, workspace / INBOX, build, training, config, progress)
             origin = from_json(Origin, (kept / _ORIGIN).read_text(encoding="utf-8"))
             origins.append((origin, Outcomes.load(kept / _ROWS)))
             if progress and task is not None:
@@ -109,6 +110,7 @@ def _reach(
     kept: Path,
     day: date,
     states: CustomerStates,
+    inbox: Path,
     build: BuildConfig,
     training: TrainingConfig,
     config: EvaluationConfig,
@@ -123,11 +125,13 @@ def _reach(
             build,
             mapping=Path(source.mapping) if source.mapping else None,
             as_of=day,
+            inbox=inbox,
             progress=progress,
         ).states
         if then.manifest.fingerprints != source.fingerprints or then.manifest.frequency != source.frequency:
             raise BadInput(
-                f"the tables in {source.tables}, or the period's length, are not those that the states were built "
+                f"the tables in {source.tables}, what lies in {inbox}, or the period's length, are not those that the "
+                "states were built "
                 "from: run `nextproduct build` again, then the backtest"
             )
         bundle, _ = fit_bundle(then, training, progress)

@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from features import CustomerBlock, CustomerStates
 from features.build import BuildConfig, build_states
+from features.checks import CheckReport
 from features.errors import BadInput, NotReady
 from features.states import current_states
 
@@ -69,6 +70,7 @@ class RetrainOutcome:
     champion_value, challenger_value : on the dates that neither has seen
     difference : challenger minus champion, paired by customer
     promoted : whether the challenger is the champion now
+    checks : what the checks found of the tables and the inbox
     """
 
     champion: Version
@@ -78,6 +80,7 @@ class RetrainOutcome:
     challenger_value: float
     difference: BootstrapInterval
     promoted: bool
+    checks: CheckReport
 
 
 def train(
@@ -208,7 +211,8 @@ def retrain(
     champion = tracking.version(CHAMPION)
     source = current_states(workspace).manifest
     mapping = Path(source.mapping) if source.mapping else None
-    states = build_states(Path(source.tables), workspace, build, mapping=mapping, progress=progress).states
+    built = build_states(Path(source.tables), workspace, build, mapping=mapping, progress=progress)
+    states = built.states
     challenger = train(workspace, training, alias=CHALLENGER, tracking_uri=tracking_uri, progress=progress).version
     bundles = {CHAMPION: Bundle.open(champion.folder), CHALLENGER: Bundle.open(challenger.folder)}
     comparison = evaluate(
@@ -234,7 +238,9 @@ def retrain(
     )
     if promoted:
         tracking.point(CHAMPION, challenger.number)
-    return RetrainOutcome(champion, challenger, metric, values[CHAMPION], values[CHALLENGER], difference, promoted)
+    return RetrainOutcome(
+        champion, challenger, metric, values[CHAMPION], values[CHALLENGER], difference, promoted, built.checks
+    )
 
 
 def write_aside(path: Path, text: str) -> None:

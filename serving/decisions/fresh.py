@@ -14,6 +14,7 @@ from features import CustomerBlock, CustomerStates
 from features.candidates import candidates_of
 from features.contracts import OUTCOMES, PURPOSES
 from features.errors import BadInput
+from features.events import NO_CONVERSATION, conversation_number
 from features.kernels import kernel
 
 from .layers.facts import days_since_epoch
@@ -84,7 +85,8 @@ class EventArrays(NamedTuple):
     outcomes, purposes : int8; index into `OUTCOMES` and `PURPOSES`, -1: none
     granted : bool
     amounts : float32
-    conversations : int32; the same where outcomes are of one contact, -1: of one of their own
+    conversations : int64, as `conversation_number` gives them; the same where outcomes are of one contact, -1: of one
+        of their own
     """
 
     kinds: NDArray[np.int8]
@@ -96,7 +98,7 @@ class EventArrays(NamedTuple):
     purposes: NDArray[np.int8]
     granted: NDArray[np.bool_]
     amounts: NDArray[np.float32]
-    conversations: NDArray[np.int32]
+    conversations: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,6 @@ class FreshEvents:
         rows.sort(key=lambda row: (row[0], row[1].day))  # stable: of one day, the order stays
         listed = [event for _, event in rows]
         channels = tuple(sorted({event.channel for event in listed if event.channel is not None}))
-        conversations = tuple(dict.fromkeys(event.conversation for event in listed if event.conversation is not None))
 
         def days(values: Iterable[date | None]) -> NDArray[np.int32]:
             return np.array([NO_DAY if day is None else days_since_epoch(day) for day in values], dtype=np.int32)
@@ -145,7 +146,10 @@ class FreshEvents:
             np.array(codes((event.purpose for event in listed), PURPOSES), dtype=np.int8),
             np.array([bool(event.granted) for event in listed], dtype=np.bool_),
             np.array([event.amount or 0.0 for event in listed], dtype=np.float32),
-            np.array(codes((event.conversation for event in listed), conversations), dtype=np.int32),
+            np.array(
+                [NO_CONVERSATION if e.conversation is None else conversation_number(e.conversation) for e in listed],
+                dtype=np.int64,
+            ),
         )
         return cls(np.array([position for position, _ in rows], dtype=np.int64), arrays, channels)
 
@@ -197,7 +201,7 @@ _NONE = FreshEvents(
     EventArrays(
         np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int16),
         np.zeros(0, np.int16), np.zeros(0, np.int8), np.zeros(0, np.int8), np.zeros(0, np.bool_),
-        np.zeros(0, np.float32), np.zeros(0, np.int32),
+        np.zeros(0, np.float32), np.zeros(0, np.int64),
     ),
     (),
 )  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .door import Door
     from .follower import Follower
     from .happened import event_entry, event_of, heard, heard_of_everybody
+    from .inbox import fill_inbox, write_inbox
     from .opening import Candidate, InUse, missing_inputs, open_deployment, open_in_use, open_versions
     from .proposals import MayUse, NotApproved, propose
     from .rehearsal import warm_up
@@ -25,6 +26,7 @@ _MODULES = {
     "door": ("Door",),
     "follower": ("Follower",),
     "happened": ("event_entry", "event_of", "heard", "heard_of_everybody"),
+    "inbox": ("fill_inbox", "write_inbox"),
     "opening": ("Candidate", "InUse", "missing_inputs", "open_deployment", "open_in_use", "open_versions"),
     "proposals": ("MayUse", "NotApproved", "propose"),
     "rehearsal": ("warm_up",),
@@ -44,6 +46,7 @@ __all__ = [
     "deploy",
     "event_entry",
     "event_of",
+    "fill_inbox",
     "going_live",
     "heard",
     "heard_of_everybody",
@@ -56,6 +59,7 @@ __all__ = [
     "propose",
     "roll_back",
     "warm_up",
+    "write_inbox",
 ]
 
 

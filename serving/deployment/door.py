@@ -56,7 +56,7 @@ class Door:
         path = config_path(config, workspace)
         settings = read_section(path, "serving", ServingConfig)
         in_use = open_in_use(workspace, tracking_uri, Clock.of(path))
-        records = _records(workspace, settings, writable)
+        records = records_if_any(workspace, settings, writable=writable)
         try:
             yield cls(workspace, settings, in_use, records)
         finally:
@@ -102,7 +102,17 @@ class Door:
         )
 
 
-def _records(workspace: Path, config: ServingConfig, writable: bool) -> Records | None:
+def records_if_any(workspace: Path, config: ServingConfig, *, writable: bool) -> Records | None:
+    """The records of a workspace; None: there are none, and nothing was ever deployed that they could be missing of.
+
+    Parameters
+    ----------
+    writable : records are made where there are none
+
+    Raises
+    ------
+    RecordsUnavailable : when they cannot be reached, or are gone
+    """
     # a command answers nobody whose decision would have to wait
     settings = config.records.model_copy(update={"on_failure": "refuse"})
     try:

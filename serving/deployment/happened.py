@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from features import CustomerStates
+from features.events import NO_CONVERSATION
 
 from ..decisions import FreshEvent, FreshEvents
 from ..decisions.layers.facts import days_since_epoch
@@ -36,10 +37,16 @@ def event_entry(event: FreshEvent, *, entry_id: str, told: Mapping[str, Any]) ->
     return Entry(EVENT, entry_id, event.customer_id, orjson.dumps({"event": said, **told}))
 
 
-def event_of(payload: bytes, customer_id: str) -> FreshEvent:
-    """The event that an entry put on record; of a refusal that outlived what was erased, the customer's it is now."""
+def event_of(entry_id: str, payload: bytes, customer_id: str) -> FreshEvent:
+    """The event that an entry put on record; of a refusal that outlived what was erased, the customer's it is now.
+
+    An outcome without conversation is of one of its own, which the entry's id names: a build that was told of it knows
+    it by that name.
+    """
     said: dict[str, Any] = orjson.loads(payload)["event"]
     days = {name: date.fromisoformat(said[name]) for name in _DAYS if name in said}
+    if said["kind"] == "outcome":
+        said.setdefault("conversation", entry_id)
     return FreshEvent(**{**said, **days, "customer_id": customer_id})
 
 
@@ -59,7 +66,7 @@ def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recomme
     for entry in entries:
         if entry.payload is None:  # erased on the customer's request
             continue
-        event = event_of(entry.payload, customer_id)
+        event = event_of(entry.entry_id, entry.payload, customer_id)
         if event.kind not in _FOR_EVER and event.day < known_to and recommender.clock.day_of(entry.at) < known_to:
             continue
         if event.product_id is not None and event.product_id not in states.catalogue.product_ids:
@@ -68,9 +75,8 @@ def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recomme
         if event.kind == "outcome":
             if event.until is None and _is_in_tables(event, states):
                 continue
-            if event.conversation is not None:
-                key = event.conversation, event.product_id
-                found.pop(key, None)  # it counts where the last word was said
+            key = event.conversation, event.product_id
+            found.pop(key, None)  # it counts where the last word was said
         elif event.kind == "consent":
             about = event.purpose, event.channel
             newest[about] = max(newest.get(about, event.day), event.day)
@@ -108,7 +114,10 @@ def heard_of_everybody(records: Records | None, recommender: Recommender) -> Fre
 
 
 def _is_in_tables(event: FreshEvent, states: CustomerStates) -> bool:
-    """Whether the bank's own contacts, which know of no day to come back on, tell of this outcome too."""
+    """Whether the bank's own contacts, which know of no day to come back on, tell of this outcome too.
+
+    What the states have from the inbox does not: it came from such events, and is left to them.
+    """
     log = states.contacts
     words = log.vocabularies["outcome"]
     if event.outcome not in words or not states.are_here([event.customer_id])[0]:
@@ -120,4 +129,6 @@ def _is_in_tables(event: FreshEvent, states: CustomerStates) -> bool:
         columns["product"] == states.catalogue.position_of(str(event.product_id))
     )
     day = days_since_epoch(event.day)
+    if "conversation" in columns:
+        same &= columns["conversation"] == NO_CONVERSATION
     return bool(np.any(same & ((columns["happened_on"] == day) | (columns["outcome_known_on"] == day))))

@@ -74,7 +74,7 @@ def _check_not_withdrawn(approval: Approval, events: Sequence[StoredEntry]) -> N
     for entry in events:
         if entry.seq < approval.seq or entry.payload is None:
             continue
-        since = event_of(entry.payload, asked.customer_id)
+        since = event_of(entry.entry_id, entry.payload, asked.customer_id)
         everywhere = None in (since.channel, asked.channel)
         if since.kind == "consent" and since.granted is False and since.purpose == asked.purpose and (
             everywhere or since.channel == asked.channel

@@ -61,7 +61,7 @@ async def replay(
     gone += await asyncio.to_thread(missing_inputs, workspace, tracking_uri, record["versions"])
     if gone:
         return Replay(answered, None, tuple(gone), None)
-    happened = [event_of(payloads[entry_id], record["request"]["customer_id"]) for entry_id in wanted]
+    happened = [event_of(entry_id, payloads[entry_id], record["request"]["customer_id"]) for entry_id in wanted]
     body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, clock, record, happened)
     body = _as_told_then(body, answered)
     return Replay(answered, body, (), _difference(record, answered, body, features))

@@ -8,6 +8,7 @@ from typing import Any
 
 from features.catalogue import Product
 from features.contracts import PURPOSES
+from features.events import NO_CONVERSATION
 
 from ..decisions.fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, CONSENT, NO_DAY, OUTCOME
 from ..decisions.policy.sections import Consent
@@ -76,8 +77,12 @@ class Complaint:
 
 
 def contacts_of(known: Known) -> tuple[Contact, ...]:
-    """The `CONTACTS_SHOWN` newest contacts, the newest first. A control arm was not contacted."""
+    """The `CONTACTS_SHOWN` newest contacts, the newest first. A control arm was not contacted.
+
+    What an event tells of a conversation stands for what the states have of it, as in the decision's layer.
+    """
     log = known.states.contacts
+    told = {(event.conversation, event.product) for event in known.newer if event.kind == OUTCOME}
     found = [
         Contact(
             date_of(entry["happened_on"]),
@@ -86,7 +91,7 @@ def contacts_of(known: Known) -> tuple[Contact, ...]:
             word_of(log.vocabularies["outcome"], entry["outcome"]) if entry["outcome_known_on"] <= known.day else None,
         )
         for entry in known.entries_of(log)
-        if entry["treated"]
+        if entry["treated"] and not _is_told(entry, told)
     ]
     found += [
         Contact(date_of(event.day), known.product(event.product), event.channel, event.outcome)
@@ -95,6 +100,11 @@ def contacts_of(known: Known) -> tuple[Contact, ...]:
     ]
     found.sort(key=lambda contact: contact.day)  # stable: of one day, what became known last comes last
     return tuple(found[: -CONTACTS_SHOWN - 1 : -1])
+
+
+def _is_told(entry: dict[str, Any], told: set[tuple[int, int]]) -> bool:
+    conversation = entry.get("conversation", NO_CONVERSATION)
+    return conversation != NO_CONVERSATION and (conversation, entry["product"]) in told
 
 
 def consents_of(known: Known, without_record: Consent) -> tuple[StandingConsent, ...]:

@@ -24,7 +24,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 
 class NewerEvent(NamedTuple):
-    """One event laid over the states; days since 1970-01-01, products by position, -1: none."""
+    """One event laid over the states; days since 1970-01-01, products and conversations by number, -1: none."""
 
     kind: int
     day: int
@@ -33,6 +33,7 @@ class NewerEvent(NamedTuple):
     outcome: str | None
     purpose: str | None
     granted: bool
+    conversation: int
 
 
 class Stretch(NamedTuple):
@@ -80,9 +81,9 @@ class Known:
         newer = tuple(
             NewerEvent(
                 kind, when, product, word_of(fresh.channels, channel), word_of(OUTCOMES, outcome),
-                word_of(PURPOSES, purpose), granted,
+                word_of(PURPOSES, purpose), granted, conversation,
             )
-            for kind, when, _, product, channel, outcome, purpose, granted, _, _ in zip(
+            for kind, when, _, product, channel, outcome, purpose, granted, _, conversation in zip(
                 *(column[start:stop].tolist() for column in fresh.arrays), strict=True
             )
             if when <= today

@@ -28,6 +28,8 @@ _LATER = OUTCOMES.index("later")
 _SCOPES = tuple(QuietScope)
 _PRODUCT, _FAMILY, _CHANNEL = (_SCOPES.index(s) for s in (QuietScope.PRODUCT, QuietScope.FAMILY, QuietScope.CHANNEL))
 _THIS_CHANNEL = 1
+_ALL_OWN: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+_ALL_OWN.setflags(write=False)  # as what is mapped, so that nothing is compiled twice
 
 
 class ContactTables(NamedTuple):
@@ -98,7 +100,12 @@ class Silences:
 
 
 class ContactLog(NamedTuple):
-    """The states' contacts: outcomes numbered as in `OUTCOMES`, channels by what they are to the decision."""
+    """The states' contacts: outcomes numbered as in `OUTCOMES`, channels by what they are to the decision.
+
+    Attributes
+    ----------
+    conversations : int64; of contacts that the service was told of, -1: of the bank's own; empty: all are
+    """
 
     indptr: NDArray[np.int64]
     happened_on: NDArray[np.int32]
@@ -108,6 +115,7 @@ class ContactLog(NamedTuple):
     treated: NDArray[np.int16]
     outcome_codes: NDArray[np.int16]
     outcome_known_on: NDArray[np.int32]
+    conversations: NDArray[np.int64]
     outcomes: NDArray[np.int8]
     channels: NDArray[np.int8]
 
@@ -118,7 +126,7 @@ class ContactLog(NamedTuple):
         outcomes = [OUTCOMES.index(word) if word in OUTCOMES else -1 for word in log.vocabularies["outcome"]]
         return cls(
             log.indptr, columns["happened_on"], columns["known_on"], columns["product"], columns["channel"],
-            columns["treated"], columns["outcome"], columns["outcome_known_on"],
+            columns["treated"], columns["outcome"], columns["outcome_known_on"], columns.get("conversation", _ALL_OWN),
             np.array([*outcomes, -1], dtype=np.int8), channels_to(channel, log.vocabularies["channel"]),
         )  # fmt: skip
 
@@ -136,23 +144,44 @@ class ComplaintLog(NamedTuple):
         return cls(log.indptr, log.columns["known_on"], log.columns["resolved_on"])
 
 
+@kernel
+def _is_told(conversation, product, first, stop, fresh, day):  # type: ignore[no-untyped-def]
+    """Whether one of the events from `first` to before `stop` tells what was said in a conversation about a product."""
+    for event in range(first, stop):
+        if (
+            fresh.kinds[event] == OUTCOME
+            and fresh.conversations[event] == conversation
+            and fresh.products[event] == product
+            and fresh.days[event] <= day
+        ):
+            return True
+    return False
+
+
 @kernel(inline="always")
 def _gather(row, position, log, fresh_rows, fresh, fresh_channels, day, seen):  # type: ignore[no-untyped-def]
     """Put what is known of the customer's contacts by `day` into `seen`; how many there are.
 
     Columns of `seen`, int64, shape (n, 7): day of the contact, day of the outcome, product, whether through the
     channel in question, outcome (-1: none known yet), day until which a customer asked to wait, conversation (-1: one
-    of its own).
+    of its own). A contact that the states have from what the service was told is left to the event that tells of it:
+    the event knows the last word, and the day that the customer named.
     """
     n = 0
+    own = len(log.conversations) == 0
     for event in range(log.indptr[position], log.indptr[position + 1]):
         if log.known_on[event] > day or log.treated[event] == 0:
+            continue
+        conversation = np.int64(-1) if own else log.conversations[event]
+        if conversation >= 0 and _is_told(
+            conversation, log.products[event], fresh_rows[row, 0], fresh_rows[row, 1], fresh, day
+        ):
             continue
         answered = log.outcome_known_on[event] <= day
         seen[n, 0], seen[n, 1] = log.happened_on[event], log.outcome_known_on[event]
         seen[n, 2], seen[n, 3] = log.products[event], log.channels[log.channel_codes[event]] == _THIS_CHANNEL
         seen[n, 4], seen[n, 5] = log.outcomes[log.outcome_codes[event]] if answered else -1, NO_DAY
-        seen[n, 6] = -1
+        seen[n, 6] = conversation
         n += 1
     for event in range(fresh_rows[row, 0], fresh_rows[row, 1]):
         if fresh.kinds[event] == OUTCOME and fresh.days[event] <= day:
