@@ -40,6 +40,7 @@ from features.errors import BadConfiguration, NextProductError, NotFound, NotRea
 from ..access import NotAllowed, NotAuthenticated
 from ..desk.desk import Busy
 from ..records import RecordsUnavailable
+from ..records.errors import NewerFormat
 from .logs import request_id_of, traceback_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -244,7 +245,7 @@ def _public(error: NextProductError) -> str:
     says = next((sentence for kind, sentence in _PUBLIC.items() if isinstance(error, kind)), _BROKEN)
     if says is _MISSING and (job := _JOB.search(str(error))):
         says += f": run `nextproduct {job[1]}`"
-    return f"{says}; try again in {RETRY_AFTER} seconds"
+    return says if isinstance(error, NewerFormat) else f"{says}; try again in {RETRY_AFTER} seconds"
 
 
 def _log_unavailable(error: NextProductError, connection: HTTPConnection) -> None:
@@ -313,6 +314,7 @@ _BROKEN = "something of the service's own is missing or broken, its log says wha
 _PUBLIC: dict[type[NextProductError], str] = {
     Busy: "more is asked than can be answered",
     RecordsUnavailable: "the records cannot be read or written now, and nothing is answered that is not on record",
+    NewerFormat: "what is on record was written by a newer version of nextproduct: install the version that wrote it",
     NotReady: _MISSING,
 }
 _JOB = re.compile(r"`nextproduct ([a-z]+(?:-[a-z]+)*)\b")

@@ -7,6 +7,10 @@ class NoRecords(NotReady):
     """There are no records yet."""
 
 
+class NewerFormat(NotReady):
+    """What is on record was written by a newer version of nextproduct."""
+
+
 class RecordsUnavailable(NotReady):
     """The records cannot be read or written now. What was appended may or may not be on record: append it again under
     the same id."""

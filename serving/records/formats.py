@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from features.errors import NotReady
+from .errors import NewerFormat
 
 FORMAT = 2
 """The format that decisions are written in. 1: those that do not say."""
@@ -25,12 +25,12 @@ def decision_in(payload: bytes) -> dict[str, Any]:
 
     Raises
     ------
-    NotReady : when a newer version of nextproduct has written it
+    NewerFormat : when a newer version of nextproduct has written it
     """
     record: dict[str, Any] = orjson.loads(payload)
     written = record.get("format", 1)
     if written > FORMAT:
-        raise NotReady(
+        raise NewerFormat(
             f"decision {record['decision_id']} is on record in format {written}, and this version of nextproduct reads "
             f"none newer than {FORMAT}: install the version that wrote it"
         )
