@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from .errors import RecordsUnavailable
@@ -33,6 +35,7 @@ class GroupCommit(Generic[Item]):
         self._lock = threading.Lock()
         self._waiting = 0
         self._closed = False
+        self._failed_at = -math.inf
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -40,6 +43,11 @@ class GroupCommit(Generic[Item]):
     def waiting(self) -> int:
         """Items that are not written yet."""
         return self._waiting
+
+    @property
+    def seconds_since_failure(self) -> float:
+        """Since the last write, if that failed; infinite: it did not, or there has been none."""
+        return monotonic() - self._failed_at
 
     async def append(self, items: Sequence[Item]) -> int:
         """Wait until `items` are written; what `write` said of them.
@@ -80,14 +88,17 @@ class GroupCommit(Generic[Item]):
             group, is_open = self._next_group()
             taken = sum(len(append.items) for append in group)
             group = [append for append in group if not append.withdrawn]
+            said: Sequence[int | Exception] = ()
             try:
-                said = self._write([append.items for append in group]) if group else ()
+                if group:
+                    said = self._write([append.items for append in group])
+                    self._failed_at = -math.inf
             except Exception as error:  # whoever waits gets it, and the next group may succeed
-                _answer(group, [error] * len(group))
-            else:
-                _answer(group, said)
-            with self._lock:
+                said = [error] * len(group)
+                self._failed_at = monotonic()
+            with self._lock:  # before anybody is answered: who is, finds that it waits no more
                 self._waiting -= taken
+            _answer(group, said)
 
     def _next_group(self) -> tuple[list[_Append], bool]:
         """Everything that waits, up to a full group, and whether there may be more."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
-from serving.records import RecordsUnavailable
+from serving.records import RecordsUnavailable, group_commit
 from serving.records.group_commit import GROUP, GroupCommit
 
 
@@ -90,3 +91,29 @@ def test_what_fails_is_said_to_the_group_and_the_next_goes_on():
     commit.close()
     with pytest.raises(RecordsUnavailable, match="the test is closed"):
         asyncio.run(commit.append(["late"]))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_is_answered_waits_no_more(monkeypatch, fails):
+    """Broken before: it was counted down after the answer, and a thread may be kept from going on for a while there."""
+    answer = group_commit._answer
+
+    def answer_and_rest(group, said):
+        answer(group, said)
+        time.sleep(0.2)
+
+    def write(appends):
+        if fails:
+            raise RecordsUnavailable("no room")
+        return [1] * len(appends)
+
+    monkeypatch.setattr(group_commit, "_answer", answer_and_rest)
+    commit = GroupCommit("the test", write, timeout=20)
+
+    async def append():
+        await asyncio.gather(commit.append(["one", "two"]), return_exceptions=True)
+        return commit.waiting
+
+    assert asyncio.run(append()) == 0
+    assert (commit.seconds_since_failure < 20) is fails
+    commit.close()
