@@ -139,6 +139,16 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def try_out(self) -> None:
+        """Do what a decision needs, and leave nothing of it: look an entry up, have the writers' turn, write to where
+        the entries lie. May take as long as others hold what it needs; called by any thread.
+
+        Raises
+        ------
+        RecordsUnavailable : when a decision could not be put on record
+        """
+
+    @abstractmethod
     def scrub(self) -> Room:
         """Let go of the old bytes of what was erased, and of the room they took."""
 

@@ -13,4 +13,13 @@ class NewerFormat(NotReady):
 
 class RecordsUnavailable(NotReady):
     """The records cannot be read or written now. What was appended may or may not be on record: append it again under
-    the same id."""
+    the same id.
+
+    Attributes
+    ----------
+    briefly : what is wrong, without saying where the records lie
+    """
+
+    def __init__(self, says: str, briefly: str = "the records cannot be read or written") -> None:
+        super().__init__(says)
+        self.briefly = briefly

@@ -73,7 +73,7 @@ class PostgreSQL(Database):
             url,
             isolation_level="READ COMMITTED",
             connect_args=given_up | {"options": limit},
-            pool_size=READERS + 1,
+            pool_size=READERS + 2,  # the writer, and whoever tries the database out
             max_overflow=0,
             pool_timeout=timeout,
         )
@@ -141,6 +141,15 @@ class PostgreSQL(Database):
 
     def ensure_there(self) -> None:
         """A server that is away says so itself."""
+
+    def try_out(self) -> None:
+        """With the lock of the writers, and of the table as an INSERT has it; on a server that only reads there is no
+        number for a transaction."""
+        self._find(_OF_CUSTOMERS, {"ids": []})
+        with self._unavailable("written"), _locked(self._brisk) as connection:
+            connection.exec_driver_sql(f"LOCK TABLE {entries.name} IN ROW EXCLUSIVE MODE")
+            connection.exec_driver_sql("SELECT pg_current_xact_id()")
+            connection.rollback()
 
     def scrub(self) -> Room:
         """Let the server use the room again, and give back what lies at the end."""

@@ -27,6 +27,7 @@ from .errors import RecordsUnavailable
 FOLDER = "records-queue"
 """Of the workspace."""
 
+_TRIED = 1 << 16  # bytes, about as many as a block of decisions takes
 _CHUNK = 256  # entries brought back at a time
 
 
@@ -72,6 +73,28 @@ class QueueFiles:
             path = self._active.path
             self._counts[path] = self._counts.get(path, 0) + sum(map(len, appends))
         return [1] * len(appends)
+
+    def try_out(self) -> None:
+        """Write a file and remove it again.
+
+        Raises
+        ------
+        RecordsUnavailable : when the disk does not take it
+        """
+        path = self._folder / f".tried-{os.getpid()}-{threading.get_ident()}"
+        try:
+            self._folder.mkdir(exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                _write(descriptor, bytes(_TRIED))
+            finally:
+                os.close(descriptor)
+                path.unlink()
+        except OSError as error:
+            raise RecordsUnavailable(
+                f"neither the database nor {self._folder} can be written ({error}): is the disk full?",
+                "neither the records' database nor the queue of decisions can be written",
+            ) from error
 
     def put_aside(self) -> None:
         """Go on in a new file, so that what was written can be drained."""

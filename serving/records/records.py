@@ -27,6 +27,9 @@ from .tables import entries as table
 
 Found = TypeVar("Found")
 
+_FAILED = 5.0
+"""Seconds for which a write that failed counts against the records, whatever has been tried since."""
+
 _AT_ONCE = 64
 """Keys that may be looked up by an event loop itself, where that is as short as a function call."""
 
@@ -124,6 +127,11 @@ class Records:
         return 0 if self._standby is None else self._standby.queued
 
     @property
+    def kept(self) -> int:
+        """Decisions that this process has put into files, since it began."""
+        return 0 if self._standby is None else self._standby.kept
+
+    @property
     def head(self) -> Anchor:
         """The newest entry that this process wrote or, before the first, found."""
         return self.database.end
@@ -169,6 +177,33 @@ class Records:
     def append_now(self, entries: Sequence[Entry]) -> bool:
         """As `append`, for threads without an event loop."""
         return asyncio.run(self.append(entries))
+
+    def try_out(self) -> str | None:
+        """Try what a decision needs of the records; for threads that may wait.
+
+        Returns
+        -------
+        What is wrong, briefly, where decisions go into files meanwhile; None: nothing is
+
+        Raises
+        ------
+        RecordsUnavailable : when a decision could not be put on record
+        """
+        self._suppression_key()
+        try:
+            writer = self._open_writer()
+            self.database.try_out()
+            if writer.seconds_since_failure < _FAILED:
+                raise RecordsUnavailable(
+                    f"{self.database.name} could not be written {writer.seconds_since_failure:.1f} s ago",
+                    "the records could not be written a moment ago",
+                )
+        except RecordsUnavailable as error:
+            if self._standby is None:
+                raise
+            self._standby.try_out()
+            return error.briefly
+        return None
 
     async def events_of(self, customer_ids: Sequence[str]) -> dict[str, list[StoredEntry]]:
         """The events of each customer who has any, in the order in which they were recorded; among them refusals that

@@ -61,6 +61,13 @@ _INSERT = f"INSERT INTO entries ({', '.join(Row._fields)}) VALUES "
 _PLACES = f"({', '.join('?' * len(Row._fields))})"
 _INCREMENTAL = 2  # of PRAGMA auto_vacuum
 _PAGES = 500  # given back at a time
+_WORDS = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_BUSY": "the database is locked",
+    "SQLITE_READONLY": "the database is read-only",
+    "SQLITE_IOERR_WRITE": "the disk takes no more",
+}
+_ROOM = 1 << 20  # bytes that the entries of a block or two may take
 _ROWS = 512  # of one INSERT: its text is kept, one for each number of rows
 
 
@@ -196,10 +203,32 @@ class SQLite(Database):
         except OSError:
             there = None
         if there != self._file:
+            done = "replaced" if there else "removed"
             raise RecordsUnavailable(
-                f"{self._path} was {'replaced' if there else 'removed'} while it was in use: put it back as it was, or "
-                "start the service again to go on with what is there"
+                f"{self._path} was {done} while it was in use: put it back as it was, or start the service again to go "
+                "on with what is there",
+                f"the records' database was {done}",
             )
+
+    def try_out(self) -> None:
+        """A page is written to the write-ahead log as those of entries are, with the same number in it."""
+        self.ensure_there()
+        free = os.statvfs(self._path.parent)
+        if free.f_bavail * free.f_frsize < _ROOM:
+            raise RecordsUnavailable(
+                f"less than {_ROOM:,} bytes are free where {self.name} lies: make room", "the disk is full"
+            )
+        with self._unavailable("written"), self._engine.connect() as connection:
+            connection.exec_driver_sql(_OF_CUSTOMER, ("",)).all()
+            shared = SharedEnd(self._lock_path)
+            try:
+                with shared.locked():
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    number = connection.exec_driver_sql("PRAGMA user_version").scalar()
+                    connection.exec_driver_sql(f"PRAGMA user_version = {number}")
+                    connection.exec_driver_sql("COMMIT")
+            finally:
+                shared.close()
 
     def scrub(self) -> Room:
         """Old bytes in the file are overwritten already; those in the write-ahead log are cut off here."""
@@ -327,8 +356,10 @@ class SQLite(Database):
             raise self._said(done, error) from error
 
     def _said(self, done: str, error: BaseException) -> RecordsUnavailable:
+        briefly = _WORDS.get(getattr(error, "sqlite_errorname", ""), type(error).__name__)
         return RecordsUnavailable(
-            f"the records in {self.name} cannot be {done} ({error}): is the disk full or read-only?"
+            f"the records in {self.name} cannot be {done} ({error}): is the disk full or read-only?",
+            f"the records cannot be {done} ({briefly})",
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from features.errors import BadInput
 
 from .database import Database
-from .entries import DECISION, Entry, Sealed, StoredEntry, now, seal
+from .entries import ACCESS, DECISION, Entry, Sealed, StoredEntry, now, seal
 from .errors import RecordsUnavailable
 from .event_mirror import EventMirror
 from .group_commit import GroupCommit
@@ -31,10 +31,12 @@ class Standby:
     Attributes
     ----------
     is_down : whether the database failed the last time it was used
+    kept : decisions that this process has put into files, brought back or not
     """
 
     def __init__(self, workspace: Path, database: Database, writer: GroupCommit[Sealed], timeout: float) -> None:
         self.is_down = False
+        self.kept = 0
         self._workspace = workspace
         self._database = database
         self._timeout = timeout
@@ -53,7 +55,7 @@ class Standby:
         return self._files.count
 
     async def keep(self, entries: Sequence[Entry]) -> None:
-        """Keep decisions in a file until the database is back.
+        """Keep decisions, and who looked at whom, in a file until the database is back.
 
         Raises
         ------
@@ -61,10 +63,11 @@ class Standby:
         """
         at = now()
         await self._queue.append([entry if entry.at else replace(entry, at=at) for entry in entries])
+        self.kept += sum(entry.kind == DECISION for entry in entries)
 
     def keeps(self, entries: Sequence[Entry]) -> bool:
         """Whether these may wait: an event that nobody else hears of, or feedback to what is not found, may not."""
-        return all(entry.kind == DECISION for entry in entries)
+        return all(entry.kind in (DECISION, ACCESS) for entry in entries)
 
     def add_events(self, events: Sequence[StoredEntry]) -> None:
         """Know of events just written."""
@@ -73,6 +76,15 @@ class Standby:
     def events_of(self, customer_ids: Sequence[str]) -> list[StoredEntry]:
         """The events of some customers, oldest first, as far as they were known when the database went away."""
         return self._mirror.events_of(customer_ids)
+
+    def try_out(self) -> None:
+        """See that decisions can be kept.
+
+        Raises
+        ------
+        RecordsUnavailable : when the disk does not take them
+        """
+        self._files.try_out()
 
     def close(self) -> None:
         """End; what lies in files is drained by whoever opens the records next."""
