@@ -35,6 +35,10 @@ class ServingConfig(BaseModel):
     """Seconds for which a service that is told to stop goes on with what it has begun."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged: info has a line for each request."""
+    warn_states_age_days: int = Field(default=45, ge=0)
+    """Days after which the states in use are warned of, where the policy decides for today. 0: never."""
+    refuse_states_age_days: int = Field(default=0, ge=0)
+    """Days after which nothing is decided from them any more. 0: never."""
     tracing: bool = False
     """Spans by OpenTelemetry, configured by its own OTEL_ variables."""
     access: AccessConfig = AccessConfig()

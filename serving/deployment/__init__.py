@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .age import AgeLimits, StatesTooOld, age_days
     from .changes import deploy, in_workspace, roll_back
     from .deployments import Deployment, Parts, current, going_live, history
     from .door import Door
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from .opening import Candidate, InUse, missing_inputs, open_deployment, open_in_use, open_versions
     from .proposals import MayUse, NotApproved, propose
     from .rehearsal import warm_up
+    from .workers import wait_until_in_force
 
 _MODULES = {
+    "age": ("AgeLimits", "StatesTooOld", "age_days"),
     "changes": ("deploy", "in_workspace", "roll_back"),
     "deployments": ("Deployment", "Parts", "current", "going_live", "history"),
     "door": ("Door",),
@@ -30,10 +33,12 @@ _MODULES = {
     "opening": ("Candidate", "InUse", "missing_inputs", "open_deployment", "open_in_use", "open_versions"),
     "proposals": ("MayUse", "NotApproved", "propose"),
     "rehearsal": ("warm_up",),
+    "workers": ("wait_until_in_force",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AgeLimits",
     "Candidate",
     "Deployment",
     "Door",
@@ -42,6 +47,8 @@ __all__ = [
     "MayUse",
     "NotApproved",
     "Parts",
+    "StatesTooOld",
+    "age_days",
     "current",
     "deploy",
     "event_entry",
@@ -58,6 +65,7 @@ __all__ = [
     "open_versions",
     "propose",
     "roll_back",
+    "wait_until_in_force",
     "warm_up",
     "write_inbox",
 ]

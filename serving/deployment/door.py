@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..config import ServingConfig
 from ..decisions import FreshEvents
 from ..recommender import Recommender
 from ..records import NoRecords, Records, RecordsUnavailable
+from .age import AgeLimits
 from .deployments import current
 from .happened import heard, heard_of_everybody
 from .opening import Candidate, InUse, open_in_use
@@ -40,7 +42,7 @@ class Door:
     def opened(
         cls, workspace: Path, config: Path | None, tracking_uri: str | None, *, writable: bool = False
     ) -> Iterator[Door]:
-        """Open what is in use in `workspace`; closed at the end.
+        """Open what is in use in `workspace`; closed at the end. States that are old are warned of on stderr.
 
         Parameters
         ----------
@@ -49,13 +51,14 @@ class Door:
 
         Raises
         ------
-        NotReady : when states or champion are missing
+        NotReady : when states or champion are missing; when the states are too old to decide from
         RecordsUnavailable : when the records cannot be reached, or are gone: what has happened is not known then
         NotFound, BadInput, BadConfiguration : when what is in use, or the configuration, cannot be used
         """
         path = config_path(config, workspace)
         settings = read_section(path, "serving", ServingConfig)
         in_use = open_in_use(workspace, tracking_uri, Clock.of(path))
+        _check_age(in_use.recommender, settings)
         records = records_if_any(workspace, settings, writable=writable)
         try:
             yield cls(workspace, settings, in_use, records)
@@ -100,6 +103,14 @@ class Door:
             f"Decided for {self.recommender.day()} with model {versions.model}, states {versions.states}, "
             f"policy {versions.policy} ({by})."
         )
+
+
+def _check_age(recommender: Recommender, config: ServingConfig) -> None:
+    limits = AgeLimits.of(config)
+    limits.check(recommender)
+    warning = limits.warning(recommender)
+    if warning is not None:
+        sys.stderr.write(f"Warning: {warning}.\n")
 
 
 def records_if_any(workspace: Path, config: ServingConfig, *, writable: bool) -> Records | None:

@@ -16,9 +16,9 @@ from training.bundle import MANIFEST as BUNDLE_MANIFEST
 from training.tracking import Version
 
 from ..decisions.policy.check import check_policy
-from ..decisions.policy.loading import load_policy, policy_path
+from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from ..recommender import Recommender
-from .deployments import Deployment, current
+from .deployments import Deployment, Parts, current
 from .policies import archived
 
 
@@ -75,12 +75,7 @@ def open_deployment(
     NotReady : when the states are of another format
     BadInput : when model or policy are not what was written
     """
-    states = policy = bundle = None
-    if share is not None:
-        other, opened = share
-        states = opened.states if other.states == deployment.states else None
-        policy = opened.policy if other.policy_digest == deployment.policy_digest else None
-        bundle = opened.bundle if (other.model, other.run_id) == (deployment.model, deployment.run_id) else None
+    states, bundle, policy = _shared(deployment.parts, share)
     version = Tracking(workspace, tracking_uri).version_of(deployment.model, deployment.run_id)
     recommender = Recommender(
         states or open_states(workspace, deployment.states),
@@ -92,8 +87,14 @@ def open_deployment(
     return InUse(deployment, recommender)
 
 
-def open_versions(workspace: Path, tracking_uri: str | None, clock: Clock, versions: Mapping[str, str]) -> Recommender:
+def open_versions(
+    workspace: Path, tracking_uri: str | None, clock: Clock, versions: Mapping[str, str], share: InUse | None = None
+) -> Recommender:
     """The recommender of `versions`, as `Versions.to_dict` gives them.
+
+    Parameters
+    ----------
+    share : as of `open_deployment`
 
     Raises
     ------
@@ -102,8 +103,15 @@ def open_versions(workspace: Path, tracking_uri: str | None, clock: Clock, versi
     BadInput : when model or policy are not what was written
     """
     version = Tracking(workspace, tracking_uri).numbered(versions["model"])
-    states = open_states(workspace, versions["states"])
-    return Recommender(states, open_bundle(version), version.number, archived(workspace, _digest(versions)), clock)
+    parts = Parts(version.number, version.run_id, versions["states"], _digest(versions))
+    states, bundle, policy = _shared(parts, share)
+    return Recommender(
+        states or open_states(workspace, versions["states"]),
+        bundle or open_bundle(version),
+        version.number,
+        policy or archived(workspace, _digest(versions)),
+        clock,
+    )
 
 
 def missing_inputs(workspace: Path, tracking_uri: str | None, versions: Mapping[str, str]) -> tuple[str, ...]:
@@ -147,6 +155,18 @@ def open_bundle(version: Version) -> Bundle:
     """
     _check_is_there(version)
     return Bundle.open(version.folder, only_selected=True)
+
+
+def _shared(parts: Parts, share: InUse | None) -> tuple[CustomerStates | None, Bundle | None, LoadedPolicy | None]:
+    """Those of `parts` that are open already."""
+    if share is None:
+        return None, None, None
+    other, opened = share.deployment.parts, share.recommender
+    return (
+        opened.states if other.states == parts.states else None,
+        opened.bundle if (other.model, other.run_id) == (parts.model, parts.run_id) else None,
+        opened.policy if other.policy == parts.policy else None,
+    )
 
 
 def _check_is_there(version: Version) -> None:

@@ -12,6 +12,7 @@ import pytest
 from features.errors import NotReady
 from serving.deployment import current, history, in_workspace
 from serving.deployment.deployments import announce_start, only_deployer, put_into_use
+from serving.deployment.workers import in_use_by_workers
 
 from .changing import break_policy, deploy, edit_policy, flip_a_byte, follower, made_of, roll_back, take_up
 
@@ -77,6 +78,29 @@ class TestFollowing:
         assert after.states is before.states
         assert after.bundle is before.bundle
         assert after.policy.digest != before.policy.digest
+
+    def test_it_is_not_said_to_be_in_use_while_somebody_decides_by_what_was(self, workspace, start):
+        in_use = start(workspace)
+        assert in_use_by_workers(workspace) == [1]
+        first, second = in_use.hold(), in_use.hold()
+        edit_policy(workspace, "edited")
+        deploy(workspace, policy="current", by="li")
+        eventually(lambda: in_use.get()[0].number == 2)
+        in_use.release(first)
+        newer = in_use.hold()
+        time.sleep(0.3)
+        assert newer.deployment.number == 2
+        assert in_use_by_workers(workspace) == [1]
+        in_use.release(second)
+        eventually(lambda: in_use_by_workers(workspace) == [2])
+        in_use.release(newer)
+        in_use.stop()
+        assert in_use_by_workers(workspace) == []
+
+    def test_what_it_said_is_said_again_when_it_was_taken_away(self, workspace, start):
+        start(workspace)
+        shutil.rmtree(workspace / "deployments" / "workers")
+        eventually(lambda: in_use_by_workers(workspace) == [1])
 
     def test_what_cannot_be_opened_is_said_and_what_is_in_use_stays(self, workspace, builds, start):
         in_use = start(workspace)
