@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from features.errors import NotFound
 
 from ..decisions import FreshEvent, FreshEvents
 from ..deployment import event_of, missing_inputs, open_versions
+from ..recommender import Recommender
 from ..records import Records, StoredEntry
 from ..records.entries import DECISION
 from ..records.formats import decision_in
@@ -43,9 +46,14 @@ class Replay:
 
 
 async def replay(
-    records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, entry: StoredEntry
-) -> Replay:
+    records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, entry: StoredEntry, *,
+    opened: Callable[[Mapping[str, str]], Recommender] | None = None,
+) -> Replay:  # fmt: skip
     """Decide again what `entry`, whose payload is there, tells.
+
+    Parameters
+    ----------
+    opened : gives the recommender of some versions, in a thread that may wait; None: opened anew, from the disk
 
     Raises
     ------
@@ -62,7 +70,8 @@ async def replay(
     if gone:
         return Replay(answered, None, tuple(gone), None)
     happened = [event_of(entry_id, payloads[entry_id], record["request"]["customer_id"]) for entry_id in wanted]
-    body, features = await asyncio.to_thread(_decide_again, workspace, tracking_uri, clock, record, happened)
+    opened = opened or partial(open_versions, workspace, tracking_uri, clock)
+    body, features = await asyncio.to_thread(_decide_again, opened, record, happened)
     body = _as_told_then(body, answered)
     return Replay(answered, body, (), _difference(record, answered, body, features))
 
@@ -85,10 +94,10 @@ async def replay_by_id(
 
 
 def _decide_again(
-    workspace: Path, tracking_uri: str | None, clock: Clock, record: dict[str, Any], events: list[FreshEvent]
+    opened: Callable[[Mapping[str, str]], Recommender], record: dict[str, Any], events: list[FreshEvent]
 ) -> tuple[bytes, bool]:
     """The answer, and whether the features are those on record."""
-    recommender = open_versions(workspace, tracking_uri, clock, record["versions"])
+    recommender = opened(record["versions"])
     question, language = question_of(record["request"])
     fresh = FreshEvents.of(recommender.states, events)
     (answer,) = recommender.answer([question], fresh=fresh, day=day_in(record))
