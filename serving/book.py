@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from features import CustomerStates
 from features.contracts import BRANCH_ID, RM_ID
-from features.errors import BadInput
+from features.errors import BadInput, NotFound
 
 from .decisions import Decisions, FreshEvents
 from .recommender import Recommender
@@ -49,6 +49,10 @@ class BookRanking:
     channel : through which the customers would be contacted; None: the policy's first
     limit : suggestions a customer gets at most
 
+    Attributes
+    ----------
+    broken : what is wrong with customers for whom nothing can be decided, by their row
+
     Raises
     ------
     BadInput : when the limit is below 1
@@ -71,6 +75,7 @@ class BookRanking:
         self._limit = limit
         self._waiting = [positions[start : start + STEP] for start in range(0, len(positions), STEP)]
         self._parts: list[_Part] = []
+        self.broken: dict[int, Exception] = {}
 
     def steps(self) -> Iterator[None]:
         """Decide for `STEP` customers at a time, until all are decided for; in between others may have their turn.
@@ -81,9 +86,18 @@ class BookRanking:
         """
         states = self._recommender.states
         while self._waiting:
-            block = states.block(self._waiting[0], states.as_of_period)
-            decisions = self._recommender.decide(block, self._context, limit=self._limit, fresh=self._fresh)
-            self._parts.append(_Part.of(decisions))
+            some = self._waiting[0]
+            try:
+                block = states.block(some, states.as_of_period)
+                decisions = self._recommender.decide(block, self._context, limit=self._limit, fresh=self._fresh)
+                self._parts.append(_Part.of(decisions))
+            except NotFound:  # the question is wrong, not a customer
+                raise
+            except Exception as error:
+                if len(some) > 1:
+                    self._waiting[:1] = np.array_split(some, 2)
+                    continue
+                self.broken[int(some[0])] = error
             del self._waiting[0]
             yield
 

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from features.clock import Clock
 
+from ..access import NotAllowed
 from ..config import ServingConfig
 from ..desk.customers import NotTheirs
 from . import addresses, documentation, problems, queries
@@ -19,6 +20,7 @@ from .cors import CrossOrigin
 from .gate import Gate
 from .limits import RequestLimits
 from .logs import RequestLog
+from .looking import put_refusal_on_record
 from .metrics import Metrics
 from .routes import ROUTERS
 from .service import opened, service_of
@@ -86,7 +88,8 @@ def create_app(
         telemetry=NO_TELEMETRY_OF_FASTAPI,
     )
     problems.install(app)
-    app.add_exception_handler(NotTheirs, _count_not_theirs)
+    app.add_exception_handler(NotTheirs, _answer_not_theirs)
+    app.add_exception_handler(NotAllowed, _answer_not_allowed)
     # before FastAPI's own; and to include the routers would have each request go through them
     app.routes[:0] = [*(route for router in ROUTERS for route in router.routes), *documentation.ROUTES]
     addresses.install(app)
@@ -95,7 +98,14 @@ def create_app(
     return app
 
 
-async def _count_not_theirs(request: Request, error: Exception) -> Response:
+async def _answer_not_theirs(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotTheirs)
     service_of(request).metrics.count_refused("not_theirs")
+    put_refusal_on_record(request, error.customer_id)
+    return problems.problem_response(error, request)
+
+
+async def _answer_not_allowed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotAllowed)
+    put_refusal_on_record(request, request.path_params.get("customer_id"))
     return problems.problem_response(error, request)

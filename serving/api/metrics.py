@@ -60,8 +60,10 @@ class Metrics:
     """The metrics of one worker.
 
     Counting costs a fraction of a microsecond: counts are kept in the process and written where other workers see
-    them once a second, and at each scrape. Every method may be called from any thread; `in_flight` belongs to the
-    event loop's.
+    them once a second, and at each scrape of this one: of other workers a scrape has what they had counted up to a
+    second before. A request is counted, and in flight no longer, after its answer was handed over, so that who was just
+    answered may not find it yet; levels (lag, queue, what is in use, age) are those of the second before. Every method
+    may be called from any thread; `in_flight` belongs to the event loop's.
 
     Attributes
     ----------
@@ -100,10 +102,14 @@ class Metrics:
         self._excluded = counted("excluded", "Products not offered, by the first reason", "reason")
         self._fallbacks = counted("fallbacks", "Answers made with less than should have been there", "what")
         self._refused = counted("refused", "Requests refused to the caller", "reason")
+        self._unrecorded_looks = counted("unrecorded_looks", "Refused tries and repeated looks that are on no record")
         self._in_flight = gauge("requests_in_flight", "Requests being answered", "livesum")
         self._swap_failed = gauge("swap_failed", "1 while a worker could not take a deployment into use", "livemax")
-        self._record_lag = gauge("record_lag", "Records that the furthest behind worker has yet to read", "livemax")
-        self._records_queued = gauge("records_queued", "Records waiting to be written", "livesum")
+        self._record_lag = gauge("record_lag", "Records that the furthest behind worker has yet to write", "livemax")
+        self._records_queued = gauge("records_queued", "Records that wait in files for the database", "livesum")
+        self._states_age = gauge(
+            "states_age_days", "Days from the last of which the states in use know to the bank's today", "livemax"
+        )
         self._deployment = Gauge(
             _DEPLOYMENT,
             "Workers that use a deployment",
@@ -155,6 +161,10 @@ class Metrics:
         """Count a request refused to its caller."""
         self._refused.add((reason,))
 
+    def count_unrecorded_looks(self, n: int) -> None:
+        """Count looks that are on no record: the first of each is, or was refused."""
+        self._unrecorded_looks.add((), n)
+
     def set_deployment(self, number: int, model: str, states: str, policy: str) -> None:
         """Say which deployment the worker uses, from now on."""
         with self._flushing:
@@ -167,12 +177,16 @@ class Metrics:
         """Say whether the newest deployment could not be taken into use."""
         self._set(self._swap_failed, float(failed))
 
+    def set_states_age(self, days: int) -> None:
+        """Say how old the states in use are."""
+        self._set(self._states_age, days)
+
     def set_record_lag(self, n: int) -> None:
-        """Say how many records the worker has yet to read."""
+        """Say how many records the worker has yet to write."""
         self._set(self._record_lag, n)
 
     def set_records_queued(self, n: int) -> None:
-        """Say how many records wait to be written."""
+        """Say how many records wait in files."""
         self._set(self._records_queued, n)
 
     def render(self) -> bytes:
@@ -206,6 +220,7 @@ class Metrics:
                 self._excluded,
                 self._fallbacks,
                 self._refused,
+                self._unrecorded_looks,
             ):
                 tally.flush()
             with self._lock:
@@ -235,7 +250,7 @@ class _Counts:
         with self._lock:
             pending, self._pending = self._pending, {}
         for labels, n in pending.items():
-            self._counter.labels(*labels).inc(n)
+            (self._counter.labels(*labels) if labels else self._counter).inc(n)
 
 
 class _Times:

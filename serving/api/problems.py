@@ -10,6 +10,7 @@ NextProductError
 ├── TooLarge          413  the body is larger than is read
 ├── BadRequest        422  what was sent cannot be answered
 ├── TooManyRequests   429  the caller asks too often
+├── NotInForce        504  it was done, and is not in force everywhere yet
 └── any other         503  something of the service's own is missing or broken: NotReady, RecordsUnavailable, ...
 
 What is wrong with a request is told to its caller in the words of the error. What is wrong with the service is told in
@@ -38,10 +39,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from features.errors import BadConfiguration, NextProductError, NotFound, NotReady
 
 from ..access import NotAllowed, NotAuthenticated
+from ..deployment import StatesTooOld
 from ..desk.desk import Busy
 from ..records import RecordsUnavailable
 from ..records.errors import NewerFormat
 from .logs import request_id_of, traceback_of
+from .readiness import Unready
 
 MEDIA_TYPE = "application/problem+json"
 """Of every problem."""
@@ -64,6 +67,10 @@ class Conflict(NextProductError):
 
 class Gone(NextProductError):
     """A request for what was there and has been erased."""
+
+
+class NotInForce(NextProductError):
+    """What was asked for was done, and some workers have not gone over to it in time."""
 
 
 class TooLarge(NextProductError):
@@ -169,6 +176,12 @@ def problem_body(status: int, detail: str, request_id: str, errors: list[Fault] 
     return json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=False).encode("utf-8", "replace")
 
 
+def failure_told(error: Exception, request_id: str) -> str:
+    """Log a failure that nobody foresaw; what its caller is told of it."""
+    structlog.get_logger().error("failure", request_id=request_id, traceback=traceback_of(error))
+    return f"the service failed: its log says where, under the request id {request_id}"
+
+
 class _AnsweredFailures:
     """Answers failures of routes within all other middleware.
 
@@ -233,15 +246,15 @@ def _methods_at(request: Request, of_first: str) -> list[str]:
 
 
 async def _answer_failure(request: Request, error: Exception) -> Response:
-    request_id = request_id_of(request)
-    structlog.get_logger().error("failure", request_id=request_id, traceback=traceback_of(error))
     request.scope["problem"] = type(error).__name__
-    detail = f"the service failed: its log says where, under the request id {request_id}"
+    detail = failure_told(error, request_id_of(request))
     return described_problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, {})
 
 
 def _public(error: NextProductError) -> str:
     """What callers are told of what is wrong with the service: nothing of where it runs and what it runs on."""
+    if isinstance(error, _TOLD):
+        return f"{error}; try again in {RETRY_AFTER} seconds"
     says = next((sentence for kind, sentence in _PUBLIC.items() if isinstance(error, kind)), _BROKEN)
     if says is _MISSING and (job := _JOB.search(str(error))):
         says += f": run `nextproduct {job[1]}`"
@@ -307,7 +320,10 @@ _STATUS_OF: dict[type[NextProductError], int] = {
     TooLarge: 413,
     BadRequest: 422,
     TooManyRequests: 429,
+    NotInForce: 504,
 }
+_TOLD = (Unready, StatesTooOld)
+"""What is said in words that were chosen for everybody."""
 _MISSING = "the service has not all that it answers from"
 _BROKEN = "something of the service's own is missing or broken, its log says what"
 # of a subclass before its parent
@@ -338,6 +354,10 @@ _MEANINGS = {
     503: (
         "States, champion or records are missing or cannot be used: why is in the log, under the request id",
         "the service has not all that it answers from: run `nextproduct train`; try again in 5 seconds",
+    ),
+    504: (
+        "It was done, and some workers have not gone over to it in time",
+        "deployment 4 was put into use, and 1 of 2 workers do not use it yet",
     ),
 }
 _HEADERS = {

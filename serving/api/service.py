@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +16,19 @@ from features.errors import NotReady
 
 from ..access import Authenticator, RateLimiter
 from ..config import ServingConfig
-from ..deployment import Deployment, Follower, MayUse
+from ..deployment import AgeLimits, Deployment, Follower, MayUse, age_days
 from ..desk.approval_kinds import policies_approved
 from ..desk.caller import deployment_entry
 from ..desk.desk import Desk
+from ..desk.looks import Looks
+from ..desk.replays import Replays
 from ..records import Records
 from .metrics import Metrics
+from .readiness import Readiness
 
 _REPORT_EVERY = 1.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class Service:
     authenticator: Authenticator
     limiter: RateLimiter
     metrics: Metrics
+    readiness: Readiness
+    replays: Replays
+    looks: Looks
+    limits: AgeLimits
 
 
 @asynccontextmanager
@@ -60,6 +70,9 @@ async def opened(
         records = await asyncio.to_thread(Records.open, workspace, config.records)
         parts.push_async_callback(asyncio.to_thread, records.close)
 
+        looks = Looks(records, metrics)
+        parts.push_async_callback(looks.close)
+
         def intend(deployment: Deployment) -> None:
             records.append_now([deployment_entry(deployment, {"subject": "serve", "how": "start"})])
 
@@ -67,27 +80,56 @@ async def opened(
         in_use = Follower(workspace, tracking_uri, clock, intend, may_use)
         await asyncio.to_thread(in_use.start)
         parts.push_async_callback(asyncio.to_thread, in_use.stop)
-        desk = Desk(in_use, records, metrics)
+        limits = AgeLimits.of(config)
+        kept = _Kept(records, metrics)
+        parts.callback(kept.count)
+        desk = Desk(in_use, records, metrics, limits)
         parts.push_async_callback(desk.close)
         limiter = RateLimiter(access.requests_per_second, access.burst, access.requests_per_second_of)
+        readiness = Readiness(workspace, in_use, records, config.records.commit_timeout, limits)
+        replays = Replays(records, workspace, tracking_uri, clock, in_use)
         service = Service(
-            workspace, tracking_uri, config, clock, may_use, in_use, records, desk, authenticator, limiter, metrics
+            workspace, tracking_uri, config, clock, may_use, in_use, records, desk, authenticator, limiter, metrics,
+            readiness, replays, looks, limits,
         )  # fmt: skip
-        reporting = asyncio.create_task(_report(service))
+        reporting = asyncio.create_task(_report(service, kept))
         parts.callback(reporting.cancel)
         yield service
 
 
-async def _report(service: Service) -> None:
+class _Kept:
+    """Counts decisions that went into files: as many as did, whatever the database has taken back meanwhile."""
+
+    def __init__(self, records: Records, metrics: Metrics) -> None:
+        self._records = records
+        self._metrics = metrics
+        self._counted = 0
+
+    def count(self) -> None:
+        """Those that were not counted yet."""
+        new = self._records.kept - self._counted
+        if new:
+            self._counted += new
+            self._metrics.count_fallback("records_in_files", new)
+
+
+async def _report(service: Service, kept: _Kept) -> None:
     """Tell the metrics once a second how things stand."""
     metrics, records, in_use = service.metrics, service.records, service.in_use
     told = 0
+    warned: str | None = None
     while True:
         metrics.set_record_lag(records.lag)
         metrics.set_records_queued(records.queued)
+        kept.count()
         metrics.set_swap_failed(in_use.failure is not None)
         with suppress(NotReady):
             deployment, recommender = in_use.get()
+            metrics.set_states_age(age_days(recommender))
+            warning = service.limits.warning(recommender)
+            if warning is not None and warning != warned:  # once a day
+                _log.warning("%s", warning)
+            warned = warning
             if deployment.number != told:
                 told = deployment.number
                 metrics.set_deployment(told, deployment.model, deployment.states, recommender.versions.policy)

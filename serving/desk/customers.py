@@ -15,7 +15,16 @@ from ..access import Principal
 
 
 class NotTheirs(NotFound):
-    """A customer of others: to the caller there is none."""
+    """A customer of others: to the caller there is none.
+
+    Attributes
+    ----------
+    customer_id : who it is
+    """
+
+    def __init__(self, says: str, customer_id: str) -> None:
+        super().__init__(says)
+        self.customer_id = customer_id
 
 
 def check_sees(principal: Principal, states: CustomerStates, customer_id: str) -> None:
@@ -45,5 +54,5 @@ def rows_seen(
     for principal, customer_id, version in zip(principals, customer_ids, versions, strict=True):
         rm_id, branch_id = (profile.text(name, version) if version >= 0 else None for name in (RM_ID, BRANCH_ID))
         if not principal.may_see(rm_id, branch_id):
-            raise NotTheirs(str(states.unknown(customer_id)))
+            raise NotTheirs(str(states.unknown(customer_id)), customer_id)
     return positions

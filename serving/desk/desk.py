@@ -4,6 +4,7 @@ only then answered."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from contextvars import Context
@@ -19,7 +20,7 @@ from features.errors import NotFound, NotReady
 from ..answer import Answer
 from ..decisions import FreshEvent, FreshEvents, Reason
 from ..decisions.reason_codes import first_reason
-from ..deployment import Deployment, Follower, heard
+from ..deployment import AgeLimits, Deployment, Follower, InUse, heard
 from ..recommender import Recommender
 from ..records import Entry, Records, new_entry_id
 from .customers import rows_seen
@@ -36,6 +37,9 @@ AT_ONCE = 4
 
 MOST_WAITING = 2_000
 """Questions that may wait; more are refused at once rather than answered too late."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Busy(NotReady):
@@ -91,10 +95,12 @@ class Desk:
     records : where decisions go, and events come from
     """
 
-    def __init__(self, in_use: Follower, records: Records, observer: Observer) -> None:
+    def __init__(self, in_use: Follower, records: Records, observer: Observer, limits: AgeLimits) -> None:
+        """`limits` : of the states that may be decided from."""
         self.in_use = in_use
         self.records = records
         self._observer = observer
+        self._limits = limits
         self._urgent: deque[_Waiting] = deque()
         self._patient: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -131,6 +137,14 @@ class Desk:
         found = await self._events(customer_ids, recommender)
         return _fresh(found, recommender.states)
 
+    async def happened_in_book(
+        self, customer_ids: Sequence[str], recommender: Recommender
+    ) -> tuple[FreshEvents, dict[str, Exception]]:
+        """The same of many customers, and what is wrong with those of whom it cannot be read."""
+        broken: dict[str, Exception] = {}
+        found = await self._events(customer_ids, recommender, broken)
+        return _fresh(found, recommender.states), broken
+
     async def heard_of(self, customer_id: str, recommender: Recommender, *, but: str = "") -> list[FreshEvent]:
         """The events of one customer that decisions hear of, but that of the entry `but`."""
         found = await self._events([customer_id], recommender)
@@ -143,21 +157,45 @@ class Desk:
 
     async def _work(self) -> None:
         recording: deque[asyncio.Task[None]] = deque()
+        batch: list[_Waiting] = []
         try:
             while True:
                 while self._urgent or self._patient:
                     queue = self._urgent or self._patient
                     batch = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
-                    decided = await self._decided(batch)
-                    while len(recording) >= AT_ONCE:
-                        await recording.popleft()
-                    recording.append(asyncio.create_task(self._record(decided)))
-                    await self._gather(recording[-1])
+                    await self._answer(batch, recording)
                 if not recording:
                     return
                 await recording.popleft()
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else NotReady("the service is stopping: ask again")
+            for waiting in (*batch, *self._urgent, *self._patient):  # nobody waits for ever, whatever it is
+                _tell(waiting, told)
+            self._urgent.clear()
+            self._patient.clear()
+            raise
         finally:
             self._worker = None
+
+    async def _answer(self, batch: list[_Waiting], recording: deque[asyncio.Task[None]]) -> None:
+        """Decide for `batch`, and have it put on record, in its turn, and answered."""
+        try:
+            in_use = self.in_use.hold()
+        except Exception as error:
+            for waiting in batch:
+                _tell(waiting, error)
+            return
+        try:
+            decided = await self._decided(batch, in_use)
+            while len(recording) >= AT_ONCE:
+                await recording.popleft()
+            recorded = asyncio.create_task(self._record(decided))
+        except BaseException:
+            self.in_use.release(in_use)
+            raise
+        recorded.add_done_callback(lambda _: self.in_use.release(in_use))
+        recording.append(recorded)
+        await self._gather(recorded)
 
     async def _gather(self, recording: asyncio.Task[None]) -> None:
         """Let questions come in until the last ones are on record, or there are enough to go on with meanwhile: to
@@ -173,23 +211,27 @@ class Desk:
         if self._gathering is not None and not self._gathering.done():
             self._gathering.set_result(None)
 
-    async def _decided(self, batch: list[_Waiting]) -> list[_Decided]:
+    async def _decided(self, batch: list[_Waiting], in_use: InUse) -> list[_Decided]:
         """What can be decided of `batch`; who asks for the rest is told."""
         batch = [waiting for waiting in batch if not waiting.shown.done()]  # who has hung up is not waiting
         try:
-            return await self._decide(batch)
-        except NotFound as error:
-            if len(batch) > 1:  # one of them asks for what there is not: the others are answered all the same
-                return [decided for waiting in batch for decided in await self._decided([waiting])]
-            batch[0].shown.set_exception(error)
-        except Exception as error:
+            return await self._decide(batch, in_use)
+        except NotReady as error:  # the same for all
             for waiting in batch:
-                if not waiting.shown.done():
-                    waiting.shown.set_exception(error)
-        return []
+                _tell(waiting, error)
+            return []
+        except Exception as error:
+            if len(batch) == 1:
+                _tell(batch[0], error)
+        if len(batch) <= 1:
+            return []
+        # it is somebody's question, or somebody's record: the others are answered all the same
+        half = len(batch) // 2
+        return [*await self._decided(batch[:half], in_use), *await self._decided(batch[half:], in_use)]
 
-    async def _decide(self, batch: Sequence[_Waiting]) -> list[_Decided]:
-        deployment, recommender = self.in_use.get()
+    async def _decide(self, batch: Sequence[_Waiting], in_use: InUse) -> list[_Decided]:
+        deployment, recommender = in_use
+        self._limits.check(recommender)
         batch, positions = _seen(batch, recommender.states)
         if not batch:
             return []
@@ -218,32 +260,47 @@ class Desk:
         return _Decided(waiting, answer, Shown(decision_id, body), entry)
 
     async def _record(self, decided: Sequence[_Decided]) -> None:
+        """Put on record and answer; it never fails: who waits is told what did."""
         if not decided:
             return
         start = perf_counter()
         try:
             await self.records.append([each.entry for each in decided])
-        except Exception as error:
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else NotReady("the service is stopping: ask again")
             for each in decided:
-                if not each.waiting.shown.done():
-                    each.waiting.shown.set_exception(error)
+                _tell(each.waiting, told)
+            if not isinstance(error, Exception):
+                raise
             return
-        self._observe("record", start)
         for each in decided:
             if not each.waiting.shown.done():
                 each.waiting.shown.set_result(each.shown)
-        self._count(decided)
+        try:
+            self._observe("record", start)
+            self._count(decided)
+        except Exception:  # what is answered is answered, whether it is counted or not
+            _log.exception("decisions are on record, and were not counted")
 
     async def _events(
-        self, customer_ids: Iterable[str], recommender: Recommender
+        self, customer_ids: Iterable[str], recommender: Recommender, broken: dict[str, Exception] | None = None
     ) -> dict[str, list[tuple[str, FreshEvent]]]:
+        """By customer; `broken` takes those of whom they cannot be read, without it that is raised."""
         stored = await self.records.events_of(list(customer_ids))
-        found = {customer_id: heard(customer_id, entries, recommender) for customer_id, entries in stored.items()}
-        return {customer_id: events for customer_id, events in found.items() if events}
+        found = {}
+        for customer_id, entries in stored.items():
+            try:
+                events = heard(customer_id, entries, recommender)
+            except Exception as error:
+                if broken is None:
+                    raise
+                broken[customer_id] = error
+            else:
+                if events:
+                    found[customer_id] = events
+        return found
 
     def _count(self, decided: Sequence[_Decided]) -> None:
-        if self.records.queued:
-            self._observer.count_fallback("records_in_files", len(decided))
         decisions: Counter[tuple[str, bool]] = Counter()
         offered: Counter[str] = Counter()
         excluded: Counter[int] = Counter()
@@ -270,6 +327,11 @@ class Desk:
         now = perf_counter()
         self._observer.observe_stage(stage, now - start)
         return now
+
+
+def _tell(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.shown.done():
+        waiting.shown.set_exception(error)
 
 
 def _seen(batch: Sequence[_Waiting], states: CustomerStates) -> tuple[Sequence[_Waiting], NDArray[np.int64]]:

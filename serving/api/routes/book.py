@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from features.errors import NotFound
@@ -47,30 +48,34 @@ async def book(
     language: Annotated[Language, Query(description="Of texts")] = Language.EN,
 ) -> Response:
     """Customers with something to offer by the priority of the best suggestion; then those who refuse personalised
-    offers, by popularity; then those who are only owed a service action. Each that is shown is a decision on record."""
+    offers, by popularity; then those who are only owed a service action; last those for whom the service fails, with
+    the problem. Each that is shown is a decision on record."""
     service = service_of(request)
     _, recommender = service.in_use.get()
+    service.limits.check(recommender)
     whose, branch = _whose(principal, rm_id)
     positions = customers_of(recommender.states, rm_id=whose, branch_id=branch)
     most = limit_of(service, limit)
     recommender.check(Question("", most, channel))
     states = recommender.states
-    fresh = await service.desk.happened_to(states.ids_of(positions), recommender)
-    ranking = BookRanking(recommender, positions, fresh, channel=channel, limit=most)
+    fresh, unreadable = await service.desk.happened_in_book(states.ids_of(positions), recommender)
+    unranked = np.array([states.position_of(customer_id) for customer_id in unreadable], dtype=np.int64)
+    ranking = BookRanking(recommender, np.setdiff1d(positions, unranked), fresh, channel=channel, limit=most)
     for _ in ranking.steps():
         await asyncio.sleep(0)
-    listed = ranking.conversations
+    ranked = [each.position for each in ranking.conversations]
+    listed = np.array([*ranked, *sorted([*unranked.tolist(), *ranking.broken])], dtype=np.int64)
     start = (page - 1) * size
-    shown = listed[start : start + size]
     asked = [
-        Asked(Question(states.customer_id(each.position), most, channel), language, principal, request_id_of(request))
-        for each in shown
+        Asked(Question(customer_id, most, channel), language, principal, request_id_of(request))
+        for customer_id in states.ids_of(listed[start : start + size])
     ]
-    answers = await answers_of(service, asked) if asked else []
+    answers = await answers_of(request, asked) if asked else []
     conversations: list[dict[str, Any]] = [
-        {"rank": start + place + 1, "customer_id": each.question.customer_id, "recommendations": answer}
+        {"rank": start + place + 1, "customer_id": each.question.customer_id}
+        | ({"recommendations": None, "problem": answer} if isinstance(answer, dict) else {"recommendations": answer})
         for place, (each, answer) in enumerate(zip(asked, answers, strict=True))
-        if not isinstance(answer, dict)  # gone since the ranking: the states were swapped
+        if not (isinstance(answer, dict) and answer["status"] == 404)  # gone since the ranking: the states were swapped
     ]
     return json_response(
         {"rm_id": whose, "branch_id": branch, "customers": len(positions), "total": len(listed), "page": page,

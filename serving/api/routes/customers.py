@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from features.errors import NotFound
+from features.errors import NotFound, NotReady
 
 from ...answer import Question
 from ...desk.customers import NotTheirs, check_sees
@@ -22,7 +22,8 @@ from ..answers import json_response
 from ..callers import Recommending, SeeingCustomers, charge
 from ..logs import request_id_of
 from ..long_route import LongRoute
-from ..problems import declared
+from ..looking import put_on_record, put_refusal_on_record
+from ..problems import declared, failure_told
 from ..schemas.customers import CustomerOverview
 from ..schemas.names import Channel, CustomerId, Family, ProductId
 from ..schemas.recommendations import (
@@ -30,7 +31,7 @@ from ..schemas.recommendations import (
     BatchRequest,
     WhyNotAnswer,
 )
-from ..service import Service, service_of
+from ..service import service_of
 from .recommendations import check_hears_clients, limit_of
 
 router = APIRouter(prefix="/v1", tags=["customers"])
@@ -66,6 +67,7 @@ async def overview(
     fresh = await service.desk.happened_to([customer_id], recommender)
     found = overview_of(recommender, customer_id, fresh)
     feedback = await asyncio.to_thread(service.records.newest, _FEEDBACK_READ, customer_id=customer_id, kind=FEEDBACK)
+    await put_on_record(request, principal, "overview", customer_id)
     return json_response(found.to_dict(language) | {"referrals": referrals_in(feedback)})
 
 
@@ -89,10 +91,12 @@ async def why_not(
     service = service_of(request)
     _, recommender = service.in_use.get()
     check_sees(principal, recommender.states, customer_id)
+    service.limits.check(recommender)
     fresh = await service.desk.happened_to([customer_id], recommender)
     found = recommender.why_not(
         customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or (), fresh=fresh
     )
+    await put_on_record(request, principal, "why_not", customer_id)
     answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **found.to_dict(language)}
     return json_response(answer | {"versions": recommender.versions.to_dict()})
 
@@ -115,7 +119,7 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
     )  # fmt: skip
     questions = [question._replace(customer_id=customer_id) for customer_id in asked.customer_ids]
     of_each = [Asked(each, asked.language, principal, request_id_of(request)) for each in questions]
-    bodies = await answers_of(service, of_each)
+    bodies = await answers_of(request, of_each)
     results = [
         {"customer_id": customer_id, "recommendations": body if isinstance(body, orjson.Fragment) else None}
         | {"problem": body if isinstance(body, dict) else None}
@@ -124,8 +128,9 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
     return json_response({"results": results})
 
 
-async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fragment | dict[str, Any]]:
-    """The answer to each of many of one caller's, for JSON; of a customer who is not found the problem.
+async def answers_of(request: Request, asked: Sequence[Asked]) -> list[orjson.Fragment | dict[str, Any]]:
+    """The answer to each of many of one caller's, for JSON; of a customer who is not found, or for whom it fails, the
+    problem.
 
     Each costs the caller a request.
 
@@ -133,16 +138,20 @@ async def answers_of(service: Service, asked: Sequence[Asked]) -> list[orjson.Fr
     ------
     NextProductError : when nothing can be answered
     """
+    service = service_of(request)
     _, recommender = service.in_use.get()
     recommender.check(asked[0].question)  # what all have in common is the request's fault, not the customers'
     charge(service, asked[0].principal, len(asked) - 1)
     found = await asyncio.gather(*(service.desk.answer(each, patient=True) for each in asked), return_exceptions=True)
     answers: list[orjson.Fragment | dict[str, Any]] = []
-    for shown in found:
+    for each, shown in zip(asked, found, strict=True):
         if isinstance(shown, NotTheirs):
             service.metrics.count_refused("not_theirs")
+            put_refusal_on_record(request, shown.customer_id)
         if isinstance(shown, NotFound):
             answers.append({"status": 404, "detail": str(shown)})
+        elif isinstance(shown, Exception) and not isinstance(shown, NotReady):  # which is everybody's
+            answers.append({"status": 500, "detail": failure_told(shown, each.request_id)})
         elif isinstance(shown, BaseException):
             raise shown
         else:

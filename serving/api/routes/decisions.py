@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Request, Response
 
 from ...access import Principal
 from ...desk.disclosure import disclosed
-from ...desk.replay import replay
 from ...records import StoredEntry
 from ...records.entries import DECISION
 from ..answers import json_response
 from ..callers import ReadingDecisions
+from ..looking import put_on_record
 from ..problems import Conflict, Gone, declared
 from ..schemas.names import EntryId
 from ..schemas.operations import DecisionRecord
@@ -38,6 +38,7 @@ async def decision(request: Request, decision_id: DecisionId, principal: Reading
     service = service_of(request)
     entry = await _seen(service, principal, decision_id)
     assert entry.payload is not None
+    await put_on_record(request, principal, "decision", str(entry.customer_id))
     record = {"seq": entry.seq, "at": entry.at, **orjson.loads(entry.payload)}
     return json_response(disclosed(record, principal))
 
@@ -49,10 +50,12 @@ async def decision(request: Request, decision_id: DecisionId, principal: Reading
     responses=declared(401, 403, 404, 409, 410, 422, 429, 503),
 )
 async def replay_decision(request: Request, decision_id: DecisionId, principal: ReadingDecisions) -> Response:
-    """The same bytes as were answered then; 410 where an input is gone, naming it, 409 where the answer differs."""
+    """The same bytes as were answered then; 410 where an input is gone, naming it, 409 where the answer differs. Each
+    worker computes one at a time, in the order in which they were asked for; 503 when too many wait."""
     service = service_of(request)
     entry = await _seen(service, principal, decision_id)
-    found = await replay(service.records, service.workspace, service.tracking_uri, service.clock, entry)
+    await put_on_record(request, principal, "replay", str(entry.customer_id))
+    found = await service.replays.replay(entry)
     if found.gone:
         raise Gone(f"decision {decision_id} cannot be replayed: {'; '.join(found.gone)}")
     if found.difference:

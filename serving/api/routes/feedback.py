@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from features.errors import BadInput, NotFound
 
 from ...access import Principal
-from ...desk.customers import check_sees
+from ...desk.customers import NotTheirs, check_sees
 from ...desk.events import Counting, check_room, counting, day_of
 from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude, referral_in
 from ...recommender import Recommender
@@ -90,6 +90,8 @@ def check_decision_seen(principal: Principal, recommender: Recommender, decision
     """
     try:
         check_sees(principal, recommender.states, str(decision.customer_id))
+    except NotTheirs as error:
+        raise NotTheirs(str(unknown_decision(decision.entry_id)), error.customer_id) from None
     except NotFound:
         raise unknown_decision(decision.entry_id) from None
 

@@ -23,12 +23,14 @@ async def healthz() -> Response:
 
 @router.get("/readyz", summary="Can customers be answered?", response_model=Readiness, responses=declared(503))
 async def readyz(request: Request) -> Response:
-    """Whether there are states, champion and policy, and the records can be read: send no requests while not."""
+    """Whether there are states, champion and policy, and a decision could be put on record: tried by
+    writing to where the records lie, once a second at most. Send no requests while not."""
     service = service_of(request)
+    warnings = await service.readiness.check()
     deployment, recommender = service.in_use.get()
-    await service.records.events_of(["readyz"])  # raises when decisions could not hear of events
     versions = recommender.versions.to_dict()
-    return json_response({"status": "ready", "deployment": deployment.number, "versions": versions})
+    told = {"status": "ready", "deployment": deployment.number, "versions": versions, "warnings": warnings}
+    return json_response(told)
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from .recommendations import Recommendations
+from .recommendations import BatchProblem, Recommendations
 
 
 class Conversation(BaseModel):
@@ -10,7 +10,8 @@ class Conversation(BaseModel):
 
     rank: int = Field(description="1 is the best", examples=[1])
     customer_id: str = Field(examples=["R0000042"])
-    recommendations: Recommendations
+    recommendations: Recommendations | None = None
+    problem: BatchProblem | None = Field(default=None, description="Why there are none: the service failed")
 
 
 class Book(BaseModel):
@@ -19,7 +20,7 @@ class Book(BaseModel):
     rm_id: str | None = Field(description="Whose customers; null: of the whole branch", examples=["RM-B001-2"])
     branch_id: str | None = Field(description="Of the team lead who asks", examples=["B001"])
     customers: int = Field(description="In the book", examples=[312])
-    total: int = Field(description="Of them with something to talk about", examples=[208])
+    total: int = Field(description="Of them with something to talk about, or a problem", examples=[208])
     page: int = Field(examples=[1])
     size: int = Field(examples=[20])
     conversations: list[Conversation]

@@ -20,6 +20,7 @@ class Readiness(BaseModel):
     status: str = Field(examples=["ready"])
     deployment: int = Field(description="Counts the changes of what is in use", examples=[3])
     versions: DecisionVersions
+    warnings: list[str] = Field(description="What an operator should look at all the same", examples=[[]])
 
 
 class ModelInUse(BaseModel):
@@ -69,7 +70,7 @@ class SwapRequest(BaseModel):
 
 
 class DeploymentAnswer(BaseModel):
-    """What is in use from now on, in every worker within two seconds."""
+    """What is in use from now on, in every worker."""
 
     number: int = Field(examples=[4])
     model: str = Field(description="Version in the registry", examples=["4"])

@@ -20,9 +20,9 @@ PROBLEM = "application/problem+json"
 class Bank:
     """A service over a workspace; what goes wrong in it is answered, not raised."""
 
-    def __init__(self, workspace, **settings):
+    def __init__(self, workspace, clock=CLOCK, **settings):
         self.workspace = workspace
-        self.app = create_app(workspace, ServingConfig(**settings), CLOCK, Metrics())
+        self.app = create_app(workspace, ServingConfig(**settings), clock, Metrics())
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
 

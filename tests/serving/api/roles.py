@@ -97,7 +97,7 @@ FIELDS = {
     "POST /v1/admin/swap": ("number model states policy at by", ""),
     "POST /v1/admin/rollback": ("number model states policy at by", ""),
     "GET /healthz": ("status", ""),
-    "GET /readyz": ("status deployment versions", ""),
+    "GET /readyz": ("status deployment versions warnings", ""),
 }
 """Of each answer the fields that whoever may ask sees, and those that only who sees customers does."""
 

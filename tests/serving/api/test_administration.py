@@ -1,7 +1,8 @@
 """Swapping and going back; tests/serving/deployment has what is refused and what survives."""
 
 import shutil
-import time
+import sys
+from functools import partial
 
 import orjson
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from features.build import _remove_old_builds
 from features.states import switch_to
 from serving.decisions.policy.loading import demonstration_policy_path
+from serving.deployment.workers import Acknowledgement
 from tests.serving.api.bank import assert_problem, bank_of
 
 SWAP, ROLLBACK = "/v1/admin/swap", "/v1/admin/rollback"
@@ -22,14 +24,6 @@ def own_bank(trained, tmp_path_factory):
 
 def in_use(bank):
     return bank.get("/readyz").json()["versions"]["policy"]
-
-
-def until(bank, policy):
-    """Wait until the worker uses it: two seconds, on a busy machine more."""
-    began = time.monotonic()
-    while in_use(bank) != policy:
-        assert time.monotonic() - began < 20
-        time.sleep(0.05)
 
 
 def write_policy(bank, version):
@@ -55,13 +49,13 @@ def test_a_policy_goes_live_and_is_taken_back(own_bank):
     swapped = own_bank.post(SWAP, json={"policy": "current"})
     assert swapped.status_code == 200
     assert swapped.json()["policy"].startswith("demo@2026.3#")
-    until(own_bank, swapped.json()["policy"])
+    assert in_use(own_bank) == swapped.json()["policy"]  # at once
     back = own_bank.post(ROLLBACK)
     assert back.json()["policy"] == before
-    until(own_bank, before)
+    assert in_use(own_bank) == before
     again = own_bank.post(SWAP, json={"policy": swapped.json()["policy"].rpartition("#")[2]})
     assert again.json()["policy"] == swapped.json()["policy"]
-    until(own_bank, swapped.json()["policy"])
+    assert in_use(own_bank) == swapped.json()["policy"]
 
 
 def test_it_is_on_record_who_did_it(own_bank):
@@ -71,6 +65,22 @@ def test_it_is_on_record_who_did_it(own_bank):
     assert content["deployment"] == made
     assert content["caller"]["role"] == "administrator"
     assert made["by"] == content["caller"]["subject"]
+
+
+def test_a_worker_that_does_not_go_over_in_time_is_told(own_bank, monkeypatch):
+    administration = sys.modules["serving.api.routes.administration"]
+    limited = partial(administration.wait_until_in_force, seconds=1.0)
+    monkeypatch.setattr(administration, "wait_until_in_force", limited)
+    stuck = Acknowledgement(own_bank.workspace)
+    stuck.say(1)
+    try:
+        number = own_bank.get("/readyz").json()["deployment"] + 1
+        said = f"deployment {number} was put into use, and 1 of 2 workers do not use it yet"
+        assert_problem(own_bank.post(SWAP, json={}), 504, said)
+        assert own_bank.get("/readyz").json()["deployment"] == number
+    finally:
+        stuck.withdraw()
+    assert own_bank.post(SWAP, json={}).status_code == 200
 
 
 def test_what_is_broken_is_refused_and_changes_nothing(own_bank):

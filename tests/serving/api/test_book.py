@@ -1,6 +1,7 @@
 import pytest
 
-from tests.serving.api.bank import assert_problem
+from serving.records import Entry, new_entry_id
+from tests.serving.api.bank import assert_problem, bank_of
 
 ROUTE = "/v1/book"
 
@@ -79,3 +80,51 @@ def test_beyond_the_last_page_there_is_nothing(bank, rm):
 
 def test_unknown_channels_are_not_found(bank, rm):
     assert_problem(bank.get(ROUTE, rm, params={"channel": "pigeon"}), 404, "pigeon")
+
+
+@pytest.fixture
+def own_bank(trained, tmp_path):
+    with bank_of(trained, tmp_path) as running:
+        yield running
+
+
+def test_a_customer_whose_record_is_broken_has_a_problem_in_place_of_the_answer(own_bank, rms):
+    """Broken before: one event on record that could not be read failed the RM's whole book, and every batch."""
+    token = own_bank.token("rm", rm_id=rms[0])
+    before = own_bank.get(ROUTE, token, params={"size": 100}).json()
+    broken = before["conversations"][0]["customer_id"]
+    entry = Entry("event", new_entry_id(), broken, b'{"event": {"kind": 3}}')
+    assert own_bank.run(own_bank.service.records.append([entry]))
+    after = own_bank.get(ROUTE, token, params={"size": 100})
+    assert after.status_code == 200, after.text
+    *others, last = after.json()["conversations"]
+    asked = [each["customer_id"] for each in before["conversations"]]
+    assert [each["customer_id"] for each in others] == asked[1:]
+    assert (last["customer_id"], last["rank"], last["recommendations"]) == (broken, len(asked), None)
+    assert last["problem"]["status"] == 500
+    assert after.headers["x-request-id"] in last["problem"]["detail"]
+    batch = own_bank.post("/v1/recommendations:batch", token, json={"customer_ids": asked})
+    found = {each["customer_id"]: each for each in batch.json()["results"]}
+    assert found[broken]["problem"]["status"] == 500
+    assert all(found[customer_id]["recommendations"] for customer_id in asked[1:])
+    assert_problem(own_bank.get(f"/v1/customers/{broken}/recommendations", token), 500)
+
+
+def test_a_customer_for_whom_ranking_fails_fails_no_others(own_bank, rms, monkeypatch):
+    token = own_bank.token("rm", rm_id=rms[0])
+    before = own_bank.get(ROUTE, token, params={"size": 100}).json()
+    recommender = own_bank.recommender
+    broken = recommender.states.position_of(before["conversations"][0]["customer_id"])
+    decide = recommender.decide
+
+    def decide_for_others(block, *told, **named):
+        if broken in block.positions:
+            raise ValueError("a corrupt row")
+        return decide(block, *told, **named)
+
+    monkeypatch.setattr(recommender, "decide", decide_for_others)
+    after = own_bank.get(ROUTE, token, params={"size": 100}).json()
+    assert after["total"] == before["total"]
+    assert [each["customer_id"] for each in after["conversations"]] == [
+        *(each["customer_id"] for each in before["conversations"][1:]), before["conversations"][0]["customer_id"],
+    ]  # fmt: skip

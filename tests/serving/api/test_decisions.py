@@ -1,4 +1,6 @@
+import asyncio
 import shutil
+import time
 from dataclasses import replace
 
 import orjson
@@ -6,6 +8,8 @@ import pytest
 
 from serving.access import Principal, Role
 from serving.decisions.policy.loading import demonstration_policy_path
+from serving.desk import replay as replay_module
+from serving.desk import replays as replays_module
 from serving.desk.disclosure import disclosed
 from serving.desk.replay import replay
 from serving.records import Entry, erase, new_entry_id
@@ -235,3 +239,71 @@ class TestFormats:
     def test_one_of_a_newer_version_is_refused_in_a_sentence(self, bank, answered, rm):
         copy = self.put(bank, answered.json()["decision_id"], format=FORMAT + 1)
         assert_problem(bank.post(f"/v1/decisions/{copy}:replay", rm), 503, "install the version that wrote it")
+
+
+class TestManyReplays:
+    """Broken before: one decision replayed twelve times at once opened twelve models and starved everybody else."""
+
+    @pytest.fixture
+    def computed(self, monkeypatch):
+        """How many are computed, and the most at the same time."""
+        counts = {"all": 0, "now": 0, "most": 0, "opened": 0}
+        again, anew = replay_module._decide_again, replays_module.open_versions
+
+        def decide_again(*told):
+            counts["all"] += 1
+            counts["now"] += 1
+            counts["most"] = max(counts["most"], counts["now"])
+            time.sleep(0.05)
+            try:
+                return again(*told)
+            finally:
+                counts["now"] -= 1
+
+        def open_versions(*told, **named):
+            counts["opened"] += 1
+            return anew(*told, **named)
+
+        monkeypatch.setattr(replay_module, "_decide_again", decide_again)
+        monkeypatch.setattr(replays_module, "open_versions", open_versions)
+        return counts
+
+    @staticmethod
+    def together(bank, decision_ids):
+        async def ask():
+            return await asyncio.gather(
+                *(bank.send("POST", f"/v1/decisions/{decision_id}:replay") for decision_id in decision_ids)
+            )
+
+        return bank.run(ask())
+
+    def test_who_asks_for_the_same_shares_one_computation(self, bank, answered, computed):
+        replayed = self.together(bank, [answered.json()["decision_id"]] * 12)
+        assert [answer.status_code for answer in replayed] == [200] * 12
+        assert {answer.content for answer in replayed} == {answered.content}
+        assert (computed["all"], computed["opened"]) == (1, 0)
+
+    def test_different_ones_are_computed_one_at_a_time_and_too_many_are_refused(self, bank, rms, rm, computed):
+        most = replays_module.MOST_WAITING
+        customers = (bank.customers_of_rm(rms[0]) * most)[: most + 3]
+        answers = [bank.get(RECOMMENDATIONS.format(customer), rm) for customer in customers]
+        replayed = self.together(bank, [answer.json()["decision_id"] for answer in answers])
+        statuses = [answer.status_code for answer in replayed]
+        assert (statuses.count(200), statuses.count(503)) == (most, 3)
+        for answer, again in zip(answers, replayed, strict=True):
+            assert again.status_code == 503 or again.content == answer.content
+        assert (computed["all"], computed["most"]) == (most, 1)
+        assert self.together(bank, [answers[-1].json()["decision_id"]])[0].status_code == 200
+
+    def test_versions_out_of_use_are_opened_once_for_a_while(self, own_bank, customer, computed):
+        answers = [own_bank.get(RECOMMENDATIONS.format(customer), params={"limit": n}) for n in (1, 2, 3)]
+        before = own_bank.recommender
+        policy = own_bank.workspace / "policy.yaml"
+        policy.write_text(demonstration_policy_path().read_text("utf-8") + "# edited\n", "utf-8")
+        assert own_bank.post("/v1/admin/swap", json={}).status_code == 200
+        replayed = self.together(own_bank, [answer.json()["decision_id"] for answer in answers])
+        assert [answer.content for answer in replayed] == [answer.content for answer in answers]
+        assert computed["opened"] == 1
+        _, kept = own_bank.service.replays._kept
+        assert (kept.states, kept.bundle) == (before.states, before.bundle)  # which are still in use
+        assert kept.policy is not before.policy

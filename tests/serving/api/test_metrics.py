@@ -73,6 +73,7 @@ class TestCounts:
             ("excluded_total", "HELD"): 4,
             ("fallbacks_total", "states_behind"): 1,
             ("refused_total", "not_theirs"): 1,
+            ("unrecorded_looks_total",): 0,
         }
 
     def test_every_reason_can_be_counted_and_nothing_else(self):
