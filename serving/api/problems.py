@@ -254,7 +254,7 @@ async def _answer_failure(request: Request, error: Exception) -> Response:
 def _public(error: NextProductError) -> str:
     """What callers are told of what is wrong with the service: nothing of where it runs and what it runs on."""
     if isinstance(error, _TOLD):
-        return f"{error}; try again in {RETRY_AFTER} seconds"
+        return f"{error.briefly}; try again in {RETRY_AFTER} seconds"
     says = next((sentence for kind, sentence in _PUBLIC.items() if isinstance(error, kind)), _BROKEN)
     if says is _MISSING and (job := _JOB.search(str(error))):
         says += f": run `nextproduct {job[1]}`"
@@ -323,7 +323,7 @@ _STATUS_OF: dict[type[NextProductError], int] = {
     NotInForce: 504,
 }
 _TOLD = (Unready, StatesTooOld)
-"""What is said in words that were chosen for everybody."""
+"""Kinds that bring words for everybody with them."""
 _MISSING = "the service has not all that it answers from"
 _BROKEN = "something of the service's own is missing or broken, its log says what"
 # of a subclass before its parent

@@ -12,7 +12,18 @@ from ..recommender import Recommender
 
 
 class StatesTooOld(NotReady):
-    """Nothing may be decided from states as old as those in use."""
+    """Nothing may be decided from states as old as those in use.
+
+    Attributes
+    ----------
+    briefly : that, for everybody
+    """
+
+    briefly = "the states are older than anything is decided from"
+
+    def __init__(self, says: str, briefly: str = briefly) -> None:
+        super().__init__(says)
+        self.briefly = briefly
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,11 @@ class AgeLimits:
         StatesTooOld : otherwise
         """
         if self.refuse and _binds(recommender) and age_days(recommender) > self.refuse:
-            raise StatesTooOld(
+            told = (
                 f"{_told(recommender)}: nothing is decided from states older than {self.refuse} days "
                 "(serving.refuse_states_age_days); run `nextproduct build` with newer tables and put them into use"
             )
+            raise StatesTooOld(told, told)
 
     def warning(self, recommender: Recommender) -> str | None:
         """What to tell of states that are older than they should be; None: they are not."""

@@ -190,6 +190,7 @@ class Records:
         RecordsUnavailable : when a decision could not be put on record
         """
         self._suppression_key()
+        self.database.ensure_there()  # nothing goes on, not in files either, beside what was taken away
         try:
             writer = self._open_writer()
             self.database.try_out()
@@ -199,11 +200,26 @@ class Records:
                     "the records could not be written a moment ago",
                 )
         except RecordsUnavailable as error:
-            if self._standby is None:
+            if not self.has_queue:
                 raise
-            self._standby.try_out()
+            self.try_queue()
             return error.briefly
         return None
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether decisions go into files while the database is away."""
+        return self._standby is not None
+
+    def try_queue(self) -> None:
+        """See that decisions could go into files, where they may; for threads that may wait.
+
+        Raises
+        ------
+        RecordsUnavailable : when the disk does not take them
+        """
+        if self._standby is not None:
+            self._standby.try_out()
 
     async def events_of(self, customer_ids: Sequence[str]) -> dict[str, list[StoredEntry]]:
         """The events of each customer who has any, in the order in which they were recorded; among them refusals that
