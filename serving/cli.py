@@ -186,9 +186,9 @@ def compile_() -> None:
     """Compile all that a service needs, ahead of its start: once after the installation, in an image's build for
     example.
 
-    It takes a minute or two. What is compiled is kept beside the installed code or, where that can only be read, in
-    the user's cache folder; the environment variable NUMBA_CACHE_DIR names another. It is for the kind of processor it
-    is run on.
+    It takes two or three minutes. What is compiled is kept beside the installed code or, where that can only be read,
+    in the user's cache folder; the environment variable NUMBA_CACHE_DIR names another. It is for the kind of processor
+    it is run on.
     """
     from features.progress import console, progress_bar
 

@@ -70,8 +70,8 @@ def _two_more(value):
     return value + 2
 
 
-def test_a_service_that_compiles_says_so_and_what_to_do(prepared, monkeypatch, tmp_path, caplog):
-    running = follower(prepared)
+def test_a_service_that_compiles_says_so_and_what_to_do(workspace, monkeypatch, tmp_path, caplog):
+    running = follower(workspace)
     running.start()
     try:
         said = len(caplog.messages)
