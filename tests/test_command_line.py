@@ -290,7 +290,7 @@ class TestErrors:
             (("train", trained, "--config", nowhere), ["no configuration file", str(nowhere)]),
             (("evaluate", trained, "--json", nowhere / "report.json"), [f"no folder {nowhere}", "report.json"]),
             (("evaluate", tmp_path), ["no customer states"]),
-            (("retrain", tmp_path), ["no champion", "nextproduct train"]),
+            (("retrain", tmp_path), ["no customer states", "nextproduct build"]),
             (("recommend", trained, "nobody"), ["customer 'nobody' is not in the states of 2026-06-30"]),
             (("recommend", tmp_path, "R0000001"), ["no customer states"]),
             ((*campaign, nowhere / "list.csv"), [f"no folder {nowhere}"]),

@@ -8,6 +8,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from features.calendar import Calendar
 from serving.decisions.policy.schema import Policy
 from serving.decisions.policy.sections import After, QuietScope, Scope
@@ -699,7 +701,10 @@ def arbitrate(
             possible.append(personal_offer(product, triggers, steps, facts, question))
         else:
             possible.append(Offer(product_id, 0, 1, 1, 1, question.popularity[product_id], steps))
-    possible.sort(key=lambda offer: (offer.product_id not in question.asked, -offer.priority, offer.product_id))
+    # of what is the same in the numbers that decisions have, the order of multiplying must not break a tie
+    possible.sort(
+        key=lambda offer: (offer.product_id not in question.asked, -np.float32(offer.priority), offer.product_id)
+    )
     for offer in possible[question.limit :]:
         found[offer.product_id].reasons.add(Reason.OUTRANKED)
     return possible[: question.limit]

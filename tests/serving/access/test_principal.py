@@ -8,13 +8,13 @@ from features.errors import BadInput
 from serving.access import PERMISSIONS_OF, Permission, Principal, Role
 
 MATRIX = """
-                  customer recommend book feedback events decisions versions metrics administer
-rm                yes      yes       yes  yes      yes    yes       yes      yes     no
-team_lead         yes      yes       yes  yes      yes    yes       yes      yes     no
-campaign_manager  no       yes       no   yes      yes    yes       yes      yes     no
-analyst           no       yes       no   no       no     yes       yes      yes     no
-risk_officer      yes      yes       no   no       no     yes       yes      yes     no
-administrator     yes      yes       yes  yes      yes    yes       yes      yes     yes
+                  customer recommend book feedback events approvals decisions versions metrics administer
+rm                yes      yes       yes  yes      yes    yes       yes       yes      yes     no
+team_lead         yes      yes       yes  yes      yes    yes       yes       yes      yes     no
+campaign_manager  no       yes       no   yes      yes    yes       yes       yes      yes     no
+analyst           no       yes       no   no       no     no        yes       yes      yes     no
+risk_officer      yes      yes       no   no       no     yes       yes       yes      yes     no
+administrator     yes      yes       yes  yes      yes    yes       yes       yes      yes     yes
 """
 
 
