@@ -110,6 +110,7 @@ def _use_demonstration_policy(workspace: Path, clock: Clock, own_tables: bool) -
         use_policy(demonstration_policy_path(), workspace, clock.today())
         return
     text = standard_policy_path().read_text(encoding="utf-8")
+    assert text.count("decision_day: today") == 1  # or it would be said to decide for another day than it does
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         path = Path(folder) / POLICY_FILE
         path.write_text(text.replace("decision_day: today", "decision_day: as_of"), encoding="utf-8")

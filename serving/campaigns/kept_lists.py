@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from features.contracts import CUSTOMER_ID
 
 from ..deployment import Door
+from ..deployment.durable import settle
 from ..private_files import written_aside
 from ..records import Entry, RecordsUnavailable, new_entry_id
 from ..records.entries import LIST
@@ -84,8 +85,9 @@ class KeptList:
 def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, Any], by: str) -> KeptList:
     """Keep a list in the workspace, put it on record, and only then write it to `out`.
 
-    The entry says what was asked for, by whom, how many customers are on the list, with what it was decided and, by the
-    newest entry before it, after which events; the file is its content.
+    The entry says what was asked for, by whom, how many customers are on the list, with what it was decided and, by
+    `after`, up to which entry all events were heard of: one that came while the list was begun may have been, too. The
+    file, which is on the disk before the entry, is its content.
 
     Parameters
     ----------
@@ -105,9 +107,12 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
     aside = folder / f".{os.getpid()}{out.suffix}"
     try:
         write_list(frame, aside)
-        digest = sha256(aside.read_bytes()).hexdigest()
+        with aside.open("rb") as file:
+            digest = sha256(file.read()).hexdigest()
+            os.fsync(file.fileno())
         kept = folder / f"{digest}{out.suffix}"
         aside.replace(kept)
+        settle(folder)
     finally:
         aside.unlink(missing_ok=True)
     deployment = door.in_use.deployment
