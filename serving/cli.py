@@ -143,7 +143,7 @@ def campaign(
 
     check_path(out)
     product_ids = [product.strip() for product in products.split(",") if product.strip()]
-    with Door.opened(workspace, config, tracking_uri(), writable=True) as door, progress_bar() as progress:
+    with Door.opened(workspace, config, tracking_uri()) as door, progress_bar() as progress:
         fresh = door.happened()
         frame = target_list(door.recommender, product_ids, size, channel=channel, fresh=fresh, progress=progress)
         asked = {"products": product_ids, "size": size, "channel": channel}

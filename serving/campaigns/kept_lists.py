@@ -20,7 +20,8 @@ from features.contracts import CUSTOMER_ID
 from ..deployment import Door
 from ..deployment.durable import settle
 from ..private_files import written_aside
-from ..records import Entry, RecordsUnavailable, new_entry_id
+from ..records import Entry, new_entry_id
+from ..records.chain import START
 from ..records.entries import LIST
 from .target_list import check_path, write_list
 
@@ -100,8 +101,6 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
     RecordsUnavailable : when it cannot be put on record: then there is no list
     """
     check_path(out)
-    if door.records is None:
-        raise RecordsUnavailable(f"the records of {door.workspace} were not opened for writing")
     folder = door.workspace / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     aside = folder / f".{os.getpid()}{out.suffix}"
@@ -121,11 +120,11 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
         "day": door.recommender.day().isoformat(),
         "deployment": None if deployment is None else deployment.number,
         "versions": door.recommender.versions.to_dict(),
-        "after": str(door.records.head),
+        "after": str(START if door.records is None else door.records.head),
         "caller": {"subject": by, "how": "command", "user": getpass.getuser()},
     }
     entry = Entry(LIST, new_entry_id(), None, orjson.dumps(content))
-    door.records.append_now([entry])
+    door.put_on_record(entry)
     with written_aside(out) as part:
         shutil.copyfile(kept, part)
     return KeptList(entry.entry_id, kept)

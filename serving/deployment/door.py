@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from features.config import config_path, read_section
 from ..config import ServingConfig
 from ..decisions import FreshEvents
 from ..recommender import Recommender
-from ..records import NoRecords, Records, RecordsUnavailable
+from ..records import Entry, NoRecords, Records, RecordsConfig, RecordsUnavailable
 from .age import AgeLimits
 from .deployments import current
 from .happened import heard, heard_of_everybody
@@ -29,7 +29,7 @@ class Door:
     Attributes
     ----------
     in_use : the deployment in use, opened; before the first, what the workspace names
-    records : None: there are none yet, so nothing has happened
+    records : for reading; None: there are none yet, so nothing has happened
     """
 
     workspace: Path
@@ -39,15 +39,12 @@ class Door:
 
     @classmethod
     @contextmanager
-    def opened(
-        cls, workspace: Path, config: Path | None, tracking_uri: str | None, *, writable: bool = False
-    ) -> Iterator[Door]:
+    def opened(cls, workspace: Path, config: Path | None, tracking_uri: str | None) -> Iterator[Door]:
         """Open what is in use in `workspace`; closed at the end. States that are old are warned of on stderr.
 
         Parameters
         ----------
         config : the configuration file named; None: the workspace's own, if there is one
-        writable : whether something is to go on record; records are made where there are none
 
         Raises
         ------
@@ -59,7 +56,7 @@ class Door:
         settings = read_section(path, "serving", ServingConfig)
         in_use = open_in_use(workspace, tracking_uri, Clock.of(path))
         _check_age(in_use.recommender, settings)
-        records = records_if_any(workspace, settings, writable=writable)
+        records = records_if_any(workspace, settings)
         try:
             yield cls(workspace, settings, in_use, records)
         finally:
@@ -95,6 +92,16 @@ class Door:
         """
         return heard_of_everybody(self.records, self.recommender)
 
+    def put_on_record(self, entry: Entry) -> None:
+        """Append to the records, which are made where there are none.
+
+        Raises
+        ------
+        RecordsUnavailable : when it cannot be put on record
+        """
+        with closing(Records.open(self.workspace, _settings(self.config))) as records:
+            records.append_now([entry])
+
     def __str__(self) -> str:
         """With what is decided, for people."""
         versions, deployment = self.recommender.versions, self.in_use.deployment
@@ -113,29 +120,25 @@ def _check_age(recommender: Recommender, config: ServingConfig) -> None:
         sys.stderr.write(f"Warning: {warning}.\n")
 
 
-def records_if_any(workspace: Path, config: ServingConfig, *, writable: bool) -> Records | None:
-    """The records of a workspace; None: there are none, and nothing was ever deployed that they could be missing of.
-
-    Parameters
-    ----------
-    writable : records are made where there are none
+def records_if_any(workspace: Path, config: ServingConfig) -> Records | None:
+    """The records of a workspace, for reading; None: there are none, and nothing was ever deployed that they could be
+    missing of.
 
     Raises
     ------
     RecordsUnavailable : when they cannot be reached, or are gone
     """
-    # a command answers nobody whose decision would have to wait
-    settings = config.records.model_copy(update={"on_failure": "refuse"})
     try:
-        records = Records.open(workspace, settings, writable=False)
+        return Records.open(workspace, _settings(config), writable=False)
     except NoRecords as error:
         if current(workspace) is not None:
             raise RecordsUnavailable(
                 f"{error}, but there have been deployments: the records were taken away, and what customers refused "
                 "with them. Put them back"
             ) from None
-        return Records.open(workspace, settings) if writable else None
-    if not writable:
-        return records
-    records.close()
-    return Records.open(workspace, settings)
+        return None
+
+
+def _settings(config: ServingConfig) -> RecordsConfig:
+    """A command answers nobody whose decision would have to wait for the database."""
+    return config.records.model_copy(update={"on_failure": "refuse"})

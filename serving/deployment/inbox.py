@@ -72,7 +72,7 @@ def fill_inbox(workspace: Path, config: Path | None, tables: Path, mapping: Path
     if not workspace.is_dir():
         return None
     path = config_path(config, workspace)
-    records = records_if_any(workspace, read_section(path, "serving", ServingConfig), writable=False)
+    records = records_if_any(workspace, read_section(path, "serving", ServingConfig))
     if records is None:
         return None
 

@@ -34,6 +34,10 @@ resamples = 40
 Row = dict[str, str]
 
 
+_made: dict[Path, dict[Path, int]] = {}
+"""What lay in the folders that `once` made when they were made: paths, and sizes in bytes."""
+
+
 def once(base: Path, name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name`, made on first use; nobody may change it."""
     folder = base / "once" / name
@@ -41,7 +45,17 @@ def once(base: Path, name: str, make: Callable[[Path], None]) -> Path:
         aside = folder.with_name(f"{name}.part")
         make(aside)
         aside.rename(folder)
+        _made[folder] = _listing(folder)
     return folder
+
+
+def changed_since_made() -> list[Path]:
+    """The files of folders that `once` made which have come, gone or changed their size since."""
+    return sorted(path for folder, made in _made.items() for path, _ in made.items() ^ _listing(folder).items())
+
+
+def _listing(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
 def synthetic_tables(base: Path) -> Path:
