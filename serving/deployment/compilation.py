@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -13,9 +12,7 @@ from time import monotonic
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from features import CustomerStates
 from features.build import build_states
 from features.clock import Clock
 from features.contracts import PRODUCT_ID
@@ -27,20 +24,13 @@ from training.jobs import fit_bundle
 from training.models.propensity import Propensity, PropensityConfig
 from training.models.tree_widths import of_every_width
 
-from ..answer import Question
-from ..book import STEP, BookRanking
-from ..decisions import FreshEvents
 from ..decisions.policy.loading import demonstration_policy_path, load_policy, standard_policy_path
-from ..overview.overview import overview_of
 from ..recommender import Recommender
 from .rehearsal import warm_up
 
 _BANK = SyntheticBank(retail=600, corporate=80, periods=16, truth_periods=1)
 _TRAINING = TrainingConfig(train_periods=6, propensity=PropensityConfig(any_rounds=12, choice_rounds=6, min_rows=20))
-# who is asked about together, who stands in a book, who is decided for at once for a target list: what sums up and
-# explains few does not do it for many
-_ASKED, _BOOKS, _LIST = (1, 2, 40, 48), (1, 100, 300, STEP), 20_000
-_LIMITS = (1, 3)
+_LIST = 20_000  # customers decided for at once for a target list
 
 
 @dataclass(frozen=True)
@@ -116,18 +106,7 @@ def _sell_another_product(tables: Path) -> None:
 
 def _answer_all(recommender: Recommender) -> None:
     """All that is asked of a service about customers, and a target list."""
-    states = recommender.states
     warm_up(recommender)
-    for n, limit in product(_ASKED, _LIMITS):
-        recommender.answer([Question(customer_id, limit) for customer_id in states.ids_of(np.arange(n))])
-    overview_of(recommender, states.customer_id(0))
-    for n in _BOOKS:
-        for _ in BookRanking(recommender, _rows(states, n), FreshEvents.none(), limit=_LIMITS[-1]).steps():
-            pass
-    many = states.block(_rows(states, _LIST), states.as_of_period)
-    recommender.decide(many, recommender.context(), limit=_LIMITS[-1])
-
-
-def _rows(states: CustomerStates, n: int) -> NDArray[np.int64]:
-    """As many positions, some of them again and again if there are fewer customers."""
-    return np.resize(np.arange(states.n_customers), n)
+    states = recommender.states
+    many = states.block(np.resize(np.arange(states.n_customers), _LIST), states.as_of_period)
+    recommender.decide(many, recommender.context(), limit=1)

@@ -1,19 +1,26 @@
-"""Run in a process of its own: which kept code a service, or what compiles ahead of it, looks for.
+"""Run in a process of its own: which kept code a service looks for, before it listens and after, and what compiles
+ahead of it.
 
 A name says what code was compiled from and for which arguments: what one has looked for, or compiled, another finds.
 """
+
+from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import numpy as np
 
 from features import kernels
 from features.clock import Clock
+
+if TYPE_CHECKING:
+    from serving.recommender import Recommender
 
 
 @contextmanager
@@ -37,17 +44,24 @@ def ahead() -> None:
     compile_ahead()
 
 
-def serve(workspace: Path) -> None:
-    """Open what is in use and answer as the routes do."""
-    from serving.answer import Question
-    from serving.book import BookRanking
-    from serving.decisions import FreshEvent, FreshEvents
+def start(workspace: Path) -> Recommender:
+    """As a worker does before it listens."""
     from serving.deployment import warm_up
     from serving.deployment.opening import open_in_use
-    from serving.overview.overview import overview_of
 
     recommender = open_in_use(workspace, None, Clock.of(None)).recommender
     warm_up(recommender)
+    return recommender
+
+
+def serve(workspace: Path) -> Recommender:
+    """Answer as the routes do."""
+    from serving.answer import Question
+    from serving.book import BookRanking
+    from serving.decisions import FreshEvent, FreshEvents
+    from serving.overview.overview import overview_of
+
+    recommender = start(workspace)
     states, day = recommender.states, recommender.day()
     product_id = states.catalogue.product_ids[0]
     everybody = np.arange(states.n_customers)
@@ -56,6 +70,7 @@ def serve(workspace: Path) -> None:
         ("opened", {"product_id": product_id}),
         ("closed", {"product_id": product_id}),
         ("consent", {"purpose": "marketing", "granted": False}),
+        ("complaint_opened", {}),
         ("outcome", {"product_id": product_id, "channel": "rm", "outcome": "declined"}),
         ("balance_jump", {"amount": 1e6}),
     ):
@@ -63,17 +78,26 @@ def serve(workspace: Path) -> None:
         recommender.recommend(some[0], 5, fresh=fresh)
         recommender.why_not(some[0], product_id, 5, fresh=fresh)
         overview_of(recommender, some[0], fresh)
-    for n in (1, 3, 33, 48):
-        for start in range(0, len(some), n):
-            recommender.answer([Question(each, 5) for each in some[start : start + n]])
+    for n in (1, 3, 20, 33, 48):
+        for start_at in range(0, len(some), n):
+            recommender.answer([Question(each, 5) for each in some[start_at : start_at + n]])
     recommender.recommend(some[-1], 5, asked=[product_id])
     for _ in BookRanking(recommender, everybody, FreshEvents.none(), limit=3).steps():
         pass
-    for _ in recommender.stream(limit=3):
+    return recommender
+
+
+def make_list(workspace: Path) -> None:
+    """As a service does, and the command that makes a target list."""
+    for _ in serve(workspace).stream(limit=3):
         pass
 
 
 if __name__ == "__main__":
+    way, *workspaces = sys.argv[1:]
     with looked_for() as names:
-        ahead() if sys.argv[1] == "ahead" else [serve(Path(each)) for each in sys.argv[1:]]
+        if way == "ahead":
+            ahead()
+        for each in workspaces:
+            {"start": start, "serve": serve, "list": make_list}[way](Path(each))
     sys.stdout.write(json.dumps(sorted(names)))
