@@ -16,6 +16,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cached_property
 from time import perf_counter
 from typing import Literal
@@ -40,6 +41,9 @@ CLIENT_GONE = 499
 
 NOT_KEPT = (b"cache-control", b"no-store")
 """Header of every answer: what is said of customers is kept by no browser and no proxy."""
+
+answering: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request that is being answered, for what is logged meanwhile."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -133,7 +137,7 @@ class RequestLog:
             await send(message)
 
         self._metrics.in_flight += 1
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        bound = answering.set(request_id)
         try:
             await self.app(scope, receive, send_named)
         except Exception as error:  # answered and logged with its traceback outside
@@ -141,7 +145,7 @@ class RequestLog:
             scope["problem"] = type(error).__name__
             raise
         finally:
-            structlog.contextvars.reset_contextvars(**bound)
+            answering.reset(bound)
             self._metrics.in_flight -= 1
             self._close(scope, status, perf_counter() - began if seconds is None else seconds)
 
@@ -180,7 +184,6 @@ class _LibraryLines(logging.Formatter):
             "event": record.getMessage(),
             "logger": record.name,
             "level": record.levelname.lower(),
-            **structlog.contextvars.get_contextvars(),
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
             line["traceback"] = traceback_of(record.exc_info[1])
@@ -201,10 +204,13 @@ def _render(_: WrappedLogger, level: str, line: EventDict) -> bytes:
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         line["traceback"] = traceback_of(error)
-    return _json(_stamped({**structlog.contextvars.get_contextvars(), **line, "level": level}))
+    return _json(_stamped({**line, "level": level}))
 
 
 def _stamped(line: EventDict) -> EventDict:
+    request_id = answering.get()
+    if request_id is not None:
+        line.setdefault("request_id", request_id)
     line["timestamp"] = now()
     line["pid"] = os.getpid()
     return line

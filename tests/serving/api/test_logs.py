@@ -29,7 +29,7 @@ from structlog.testing import capture_logs
 from features.errors import BadConfiguration, NotFound, NotReady
 from serving.access import NotAuthenticated, Role
 from serving.api import problems
-from serving.api.logs import RequestLog, configure, request_id_of, route_of, traceback_of
+from serving.api.logs import RequestLog, answering, configure, request_id_of, route_of, traceback_of
 from serving.api.metrics import Metrics
 from tests.serving.api import exchange, request
 from tests.serving.api.test_metrics import samples
@@ -328,13 +328,13 @@ class TestRequestLog:
         answered(RequestLog(watching, metrics=metrics), target)
         assert seen == [1]
         assert metrics.in_flight == 0
-        assert structlog.contextvars.get_contextvars() == {}
+        assert answering.get() is None
 
     def test_requests_at_the_same_time_keep_their_own_ids(self):
         async def meeting(scope, receive, send):
             here = request_id_of(Request(scope))
             await barrier.wait()
-            assert structlog.contextvars.get_contextvars() == {"request_id": here}
+            assert answering.get() == here
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": here.encode()})
 
