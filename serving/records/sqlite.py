@@ -68,7 +68,6 @@ _WORDS = {
     "SQLITE_IOERR_WRITE": "the disk takes no more",
 }
 _ROOM = 1 << 20  # bytes that the entries of a block or two may take
-_LOG_PAGES = 4_000  # of the write-ahead log, until it is copied into the file: pages of indexes change often till then
 _ROWS = 512  # of one INSERT: its text is kept, one for each number of rows
 
 
@@ -329,7 +328,6 @@ class SQLite(Database):
         )
         try:
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("PRAGMA secure_delete=ON")
         except sqlite3.Error:
             connection.close()
