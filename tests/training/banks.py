@@ -51,7 +51,7 @@ def once(base: Path, name: str, make: Callable[[Path], None]) -> Path:
 
 def changed_since_made() -> list[Path]:
     """The files of folders that `once` made which have come, gone or changed their size since."""
-    return sorted(path for folder, made in _made.items() for path, _ in made.items() ^ _listing(folder).items())
+    return sorted({path for folder, made in _made.items() for path, _ in made.items() ^ _listing(folder).items()})
 
 
 def _listing(folder: Path) -> dict[Path, int]:
