@@ -43,7 +43,7 @@ NOT_KEPT = (b"cache-control", b"no-store")
 """Header of every answer: what is said of customers is kept by no browser and no proxy."""
 
 answering: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being answered, for what is logged meanwhile."""
+"""The id of the request that is being answered, for what is logged meanwhile; None: there is none."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from serving.deployment.rehearsal import _one_of_each_kind
+from serving.deployment.rehearsal import _TOGETHER, _one_of_each_kind
+from serving.desk.desk import BLOCK
+
+
+def test_it_asks_about_as_many_together_as_the_desk_does():
+    """The desk is built on what is in use, which cannot look up to it."""
+    assert max(_TOGETHER) == BLOCK
 
 
 def test_it_asks_for_a_customer_of_each_kind_that_exists(recommender):
