@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .block import BLOCK_SIZE, CustomerBlock
+    from .blocks import BLOCK_SIZE, CustomerBlock
     from .build import BuildConfig, build_states
     from .calendar import Calendar, Frequency
     from .catalogue import Catalogue
     from .states import CustomerStates, current_states
 
 _MODULES = {
-    "block": (
+    "blocks": (
         "BLOCK_SIZE",
         "CustomerBlock",
     ),

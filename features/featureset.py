@@ -12,7 +12,7 @@ from .errors import BadInput
 from .families import FAMILIES, Feature
 
 if TYPE_CHECKING:
-    from .block import CustomerBlock
+    from .blocks import CustomerBlock
     from .states import CustomerStates
 
 

@@ -38,7 +38,7 @@ _TOOLS = frozenset({"builtins", "llvmlite", "math", "numba", "numpy"})
 """What is known by its version, and not looked into."""
 
 _WAY = (
-    1,  # of what is written and digested here
+    2,  # of what is written and digested here
     *(sys.implementation.cache_tag, numba.__version__, llvmlite.__version__, np.__version__),
     *(str(config.OPT), config.BOUNDSCHECK),
 )
@@ -202,7 +202,8 @@ class _BakedIn:
             self.write("again", function.__qualname__)
             return
         self._seen.add(id(function))
-        self.write("function", function.__qualname__)
+        # what is kept is a pickle, which names where the functions it calls stand
+        self.write("function", function.__module__, function.__qualname__)
         self.add(function.__defaults__, ())
         self.add(tuple(sorted((function.__kwdefaults__ or {}).items())), ())
         for cell in function.__closure__ or ():

@@ -14,7 +14,11 @@ _INSTALLED = Path(sysconfig.get_path("scripts")) / "nextproduct"
 NEXTPRODUCT: list[str] = (
     [str(_INSTALLED)]
     if _INSTALLED.is_file()
-    else [sys.executable, "-c", "import serving.cli, sys; sys.argv[0] = 'nextproduct'; serving.cli.main()"]
+    else [
+        sys.executable,
+        "-c",
+        "import serving.commands.main, sys; sys.argv[0] = 'nextproduct'; serving.commands.main.main()",
+    ]
 )
 """The words that start it."""
 
@@ -31,7 +35,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 def in_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run it in this process: what it prints and how it ends, without the seconds that starting it takes."""
-    from serving.cli import main
+    from serving.commands.main import main
 
     out, err = io.StringIO(), io.StringIO()
     code = 0

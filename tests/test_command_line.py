@@ -14,14 +14,14 @@ import typer.testing
 
 from features.config import read_section
 from serving.access import AccessConfig, Authenticator, Role
-from serving.cli import app
+from serving.commands.main import app
 from serving.config import ServingConfig
 from serving.deployment import open_in_use
 from tests.command import in_process, nextproduct, python
 from tests.serving.later import CLOCK
 from tests.training import banks
-from training.blend import BLEND
 from training.models import MODELS
+from training.probabilities.blend import BLEND
 
 JOBS = (
     "import", "check", "build", "train", "evaluate", "backtest", "uplift", "retrain", "tune",
@@ -79,8 +79,8 @@ class TestHelp:
     @classmethod
     def shown(cls):
         code = (
-            "import sys; sys.argv = ['nextproduct', '--help']; import serving.cli, contextlib\n"
-            "with contextlib.suppress(SystemExit): serving.cli.main()\n"
+            "import sys; sys.argv = ['nextproduct', '--help']; import serving.commands.main, contextlib\n"
+            "with contextlib.suppress(SystemExit): serving.commands.main.main()\n"
             "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
         )
         done = python(code)

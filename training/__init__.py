@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .backtesting import backtest
     from .bundle import Bundle
     from .config import EvaluationConfig, TrainingConfig, TuningConfig
-    from .contributions import Contributions
-    from .evaluation_jobs import compare_models, evaluate_champion
     from .examples import Batch, DatedExamples, Examples, HiddenHoldings
-    from .jobs import retrain, train
+    from .explanations.contributions import Contributions
+    from .jobs.backtest import backtest
+    from .jobs.evaluate import compare_models, evaluate_champion
+    from .jobs.train import retrain, train
     from .ranking import scores_at, top_k
     from .tracking import CHAMPION, Tracking
-    from .tuning import tune
+    from .tuning.search import tune
 
 _MODULES = {
     "bundle": ("Bundle",),
@@ -25,19 +25,19 @@ _MODULES = {
         "TrainingConfig",
         "TuningConfig",
     ),
-    "contributions": ("Contributions",),
+    "explanations.contributions": ("Contributions",),
     "examples": (
         "Batch",
         "DatedExamples",
         "Examples",
         "HiddenHoldings",
     ),
-    "backtesting": ("backtest",),
-    "evaluation_jobs": (
+    "jobs.backtest": ("backtest",),
+    "jobs.evaluate": (
         "compare_models",
         "evaluate_champion",
     ),
-    "jobs": (
+    "jobs.train": (
         "retrain",
         "train",
     ),
@@ -49,7 +49,7 @@ _MODULES = {
         "CHAMPION",
         "Tracking",
     ),
-    "tuning": ("tune",),
+    "tuning.search": ("tune",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -8,7 +8,8 @@ from features import CustomerStates
 from features.errors import BadInput
 
 from .evaluation.metrics import check_ranking_metric
-from .models import MODELS
+from .examples import Split, split
+from .models import MODELS, Model
 from .models.als import ALSConfig
 from .models.association_rules import AssociationRulesConfig
 from .models.bpr import BPRConfig
@@ -16,9 +17,7 @@ from .models.ease import EASEConfig
 from .models.item_item import ItemItemConfig
 from .models.popularity import PopularityConfig
 from .models.propensity import PropensityConfig
-from .models.protocol import Model
 from .models.transition import TransitionConfig
-from .splits import Split, split
 from .uplift import LEARNERS, UpliftConfig
 
 

@@ -12,8 +12,7 @@ from features.errors import BadInput, NotReady
 
 from .bundle import BundleManifest
 from .evaluation import EvaluationBatch
-from .examples import Batch, DatedExamples, Examples, HiddenHoldings
-from .splits import HIDE_ONE, OCCASIONS, hide_one_parts
+from .examples import HIDE_ONE, OCCASIONS, Batch, DatedExamples, Examples, HiddenHoldings, hide_one_parts
 
 
 def unseen_batches(states: CustomerStates, *bundles: BundleManifest) -> Iterator[EvaluationBatch]:

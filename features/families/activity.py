@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import kernel
-from ..panels import Panel
+from ..states.panels import Panel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
-    from ..block import CustomerBlock
+    from ..blocks import CustomerBlock
     from ..states import CustomerStates
 
 _BACK = np.arange(4)  # periods that any feature looks at

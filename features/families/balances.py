@@ -11,7 +11,7 @@ from ..kernels import kernel
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
-    from ..block import CustomerBlock
+    from ..blocks import CustomerBlock
     from ..states import CustomerStates
 
 _CHANGES = (1, 3, 12)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..block import CustomerBlock
+    from ..blocks import CustomerBlock
     from ..states import CustomerStates
 
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from ..contracts import BRANCH_ID, RM_ID
 from ..kernels import kernel
-from ..profile import MISSING_CODE
-from ..segments import age_in_years
+from ..states.profile import MISSING_CODE
+from ..states.segments import age_in_years
 from .family import Feature, FeatureFamily
 
 if TYPE_CHECKING:
-    from ..block import CustomerBlock
+    from ..blocks import CustomerBlock
     from ..states import CustomerStates
 
 _REFERENCES = (BRANCH_ID, RM_ID)  # who serves the customer: for lists, not for models

@@ -22,7 +22,7 @@ from .limits import RequestLimits
 from .logs import RequestLog
 from .looking import put_refusal_on_record
 from .metrics import Metrics
-from .routes import ROUTERS
+from .routers import ROUTERS
 from .service import opened, service_of
 from .tracing import NO_TELEMETRY_OF_FASTAPI, TracedRequests, tracer_of
 

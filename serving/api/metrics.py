@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from features.errors import BadInput
 
-from ..decisions.reason_codes import Reason
+from ..decisions import Reason
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram

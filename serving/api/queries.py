@@ -21,8 +21,8 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..http.direct_route import DirectRoute
 from .callers import WithPermission
-from .direct_route import DirectRoute
 
 Query = TypeVar("Query", bound=BaseModel)
 

@@ -14,12 +14,12 @@ from rich.progress import Progress
 from features import CustomerStates
 from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput
-from training.jobs import check_path as check_writable
+from training.jobs.train import check_path as check_writable
 
+from ..answering.recommendation import Versions
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvents
 from ..private_files import written_aside
-from ..recommendation import Versions
-from ..recommender import Recommender
 
 SUFFIXES = (".csv", ".parquet")
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features import CustomerBlock, CustomerStates
-from features.candidates import candidates_of
+from features.blocks import candidates_of
 from features.contracts import OUTCOMES, PURPOSES
 from features.errors import BadInput
-from features.events import NO_CONVERSATION, conversation_number
 from features.kernels import kernel
+from features.states.events import NO_CONVERSATION, conversation_number
 
 from .layers.facts import days_since_epoch
 

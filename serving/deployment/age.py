@@ -7,8 +7,8 @@ from datetime import date
 
 from features.errors import NotReady
 
+from ..answering.recommender import Recommender
 from ..config import ServingConfig
-from ..recommender import Recommender
 
 
 class StatesTooOld(NotReady):

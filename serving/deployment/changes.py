@@ -16,10 +16,10 @@ from features.states import KEPT, STATES_FOLDER
 from training import CHAMPION, Tracking
 from training.tracking import Version
 
+from ..answering.recommender import Recommender
 from ..decisions.policy.check import check_policy
 from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from ..decisions.policy.problems import BadPolicy
-from ..recommender import Recommender
 from .deployments import (
     Deployment,
     Parts,

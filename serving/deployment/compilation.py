@@ -20,12 +20,13 @@ from features.errors import NotReady
 from features.kernels import watched, why_not_kept
 from features.sources.synthetic import SyntheticBank, generate
 from training import Bundle, TrainingConfig
-from training.jobs import fit_bundle
-from training.models.propensity import Propensity, PropensityConfig
-from training.models.tree_widths import of_every_width
+from training.jobs.train import fit_bundle
+from training.models import Propensity
+from training.models.propensity import PropensityConfig
+from training.models.trees.widths import of_every_width
 
+from ..answering.recommender import Recommender
 from ..decisions.policy.loading import demonstration_policy_path, load_policy, standard_policy_path
-from ..recommender import Recommender
 from .rehearsal import warm_up
 
 _BANK = SyntheticBank(retail=600, corporate=80, periods=16, truth_periods=1)

@@ -12,9 +12,9 @@ from pathlib import Path
 from features.clock import Clock
 from features.config import config_path, read_section
 
+from ..answering.recommender import Recommender
 from ..config import ServingConfig
 from ..decisions import FreshEvents
-from ..recommender import Recommender
 from ..records import Entry, NoRecords, Records, RecordsConfig, RecordsUnavailable
 from .age import AgeLimits
 from .deployments import current

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 
 from features import CustomerStates
-from features.events import NO_CONVERSATION
+from features.states.events import NO_CONVERSATION
 
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
 from ..decisions.layers.facts import days_since_epoch
-from ..recommender import Recommender
 from ..records import Entry, Records, StoredEntry
 from ..records.entries import EVENT
 

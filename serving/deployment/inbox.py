@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from features.clock import Clock
 from features.config import config_path, read_section
 from features.contracts import CONSENTS, CONTACTS, CUSTOMERS
+from features.sources import BankTables
 from features.sources.inbox import CONVERSATION, INBOX
-from features.sources.tables import BankTables
 
 from ..access.private_file import only_writer_of
 from ..config import ServingConfig

@@ -15,9 +15,9 @@ from training import CHAMPION, Bundle, Tracking
 from training.bundle import MANIFEST as BUNDLE_MANIFEST
 from training.tracking import Version
 
+from ..answering.recommender import Recommender
 from ..decisions.policy.check import check_policy
 from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
-from ..recommender import Recommender
 from .deployments import Deployment, Parts, current
 from .policies import archived
 

@@ -12,11 +12,11 @@ import numpy as np
 from features import CustomerStates
 from features.contracts import KIND
 
-from ..answer import Question
-from ..book import STEP, BookRanking
+from ..answering.answer import Question
+from ..answering.book import STEP, BookRanking
+from ..answering.overview import overview_of
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
-from ..overview.overview import overview_of
-from ..recommender import Recommender
 
 # who is asked about together, and who stands in a book: what sums up and explains few does not do it for many
 _TOGETHER, _IN_BOOK = (1, 2, 40, 48), (1, 100, 300, STEP)

@@ -114,4 +114,4 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
     }
 )
-"""By name. Another kind is one more line here, and a form of its content in `serving.api.schemas.approvals`."""
+"""By name. Another kind is one more line here, and a form of its content in `serving.api.approvals.schemas`."""

@@ -15,7 +15,7 @@ import orjson
 from features.contracts import RISK_LEVELS
 
 from ..access import Principal
-from ..answer import Answer, Question
+from ..answering.answer import Answer, Question
 from ..decisions.reason_codes import reasons_in
 from ..language import Language
 from ..records import Entry

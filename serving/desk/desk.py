@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from features import CustomerStates
 from features.errors import NotFound, NotReady
 
-from ..answer import Answer
+from ..answering.answer import Answer
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents, Reason
 from ..decisions.reason_codes import first_reason
 from ..deployment import AgeLimits, Deployment, Follower, InUse, heard
-from ..recommender import Recommender
 from ..records import Entry, Records, new_entry_id
 from .customers import rows_seen
 from .decision_entry import Asked, decision_entry, shown

@@ -12,13 +12,13 @@ from typing import Any
 from features.contracts import KINDS
 from features.errors import BadInput
 
-from ..answer import Answer, Question
+from ..answering.answer import Answer, Question
+from ..answering.overview.dealings import consents_of
+from ..answering.overview.known import Known
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
 from ..decisions.policy.errors import meant
 from ..deployment import heard
-from ..overview.dealings import consents_of
-from ..overview.known import Known
-from ..recommender import Recommender
 from ..records import Entry, StoredEntry
 from ..records.entries import now
 

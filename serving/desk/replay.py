@@ -14,9 +14,9 @@ import orjson
 from features.clock import Clock
 from features.errors import NotFound
 
+from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
 from ..deployment import event_of, missing_inputs, open_versions
-from ..recommender import Recommender
 from ..records import Records, StoredEntry
 from ..records.entries import DECISION
 from ..records.formats import decision_in

@@ -10,8 +10,8 @@ from time import monotonic
 
 from features.clock import Clock
 
+from ..answering.recommender import Recommender
 from ..deployment import Follower, open_versions
-from ..recommender import Recommender
 from ..records import Records, StoredEntry
 from .desk import Busy
 from .replay import Replay, replay

@@ -18,12 +18,12 @@ from scipy.special import ndtri
 
 from features import CustomerBlock, CustomerStates
 from features.catalogue import Product
-from features.check_rules import Status
-from features.profile import MISSING_DAY, Profile
-from training.evaluation.intervals import CONFIDENCE, BootstrapEstimate, BootstrapInterval
+from features.checks import Status
+from features.states.profile import MISSING_DAY, Profile
+from training.evaluation import BootstrapInterval
+from training.evaluation.intervals import CONFIDENCE, BootstrapEstimate
 
-from ..decisions.compiled import CompiledPolicy
-from ..decisions.decide import Decisions
+from ..decisions import CompiledPolicy, Decisions
 from ..decisions.policy.sections import Fairness
 from ..decisions.reason_codes import BEFORE_ARBITRATION
 from .simulation import Scenario, decided

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from ..decisions.policy.schema import Policy
+from ..decisions import Policy
 from ..decisions.policy.sections import Lever
 from .simulation import Difference, ScenarioOf, compare
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from rich.progress import Progress
 
-from ..decisions.policy.schema import SCOPED_SECTIONS, Policy
+from ..decisions import Policy
+from ..decisions.policy.schema import SCOPED_SECTIONS
 from .simulation import Difference, Scenario, ScenarioOf, Score, compare
 
 Kind = Literal["added", "removed", "changed", "reordered"]

@@ -19,8 +19,8 @@ from rich.progress import Progress
 from features import CustomerBlock
 from features.errors import BadInput
 
-from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, decide
-from ..decisions.reason_codes import REASONS_OF, Layer, Reason, first_reasons, mask_of
+from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Layer, Policy, Reason, decide
+from ..decisions.reason_codes import REASONS_OF, first_reasons, mask_of
 
 Score = Callable[[CustomerBlock], NDArray[np.float32]]
 """From a block to propensities, float32, shape (n_customers, n_products)."""

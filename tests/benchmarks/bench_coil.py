@@ -26,7 +26,8 @@ from features import CustomerBlock, CustomerStates, build_states
 from features.sources.importers import import_coil
 from features.sources.importers.coil import TARGET
 from tests.benchmarks.figures import REAL_DATA, report
-from training.evaluation.intervals import mean_interval, paired_difference
+from training.evaluation import paired_difference
+from training.evaluation.intervals import mean_interval
 from training.examples import Batch, Examples
 from training.models import EASE, Propensity
 from training.models.propensity import PropensityConfig

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 
 from features import CustomerStates
-from features.block import BLOCK_SIZE
+from features.blocks import BLOCK_SIZE
 from serving.decisions import CompiledPolicy, Context, decide
 from tests.benchmarks.bench_features import AS_OF, N_CUSTOMERS, N_PRODUCTS, NEWEST
 from tests.benchmarks.decision_bank import forty_rules, write_bank

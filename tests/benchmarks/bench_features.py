@@ -19,18 +19,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.arrays import row_pointers
 from features.calendar import Calendar
 from features.catalogue import Catalogue, Product
 from features.contracts import KINDS
-from features.events import EventLog
-from features.history import HoldingsHistory
-from features.occasions import Occasions
-from features.panels import Panel
-from features.partners import PartnerHistory
-from features.profile import ALWAYS, MISSING_DAY, Profile
-from features.segments import adoption_by_segment
-from features.states import EVENT_LOGS, FORMAT, MANIFEST, PANELS, CustomerStates, Manifest
+from features.states import FORMAT, MANIFEST, CustomerStates, Manifest
+from features.states.arrays import row_pointers
+from features.states.customer_states import EVENT_LOGS, PANELS
+from features.states.events import EventLog
+from features.states.history import HoldingsHistory
+from features.states.occasions import Occasions
+from features.states.panels import Panel
+from features.states.partners import PartnerHistory
+from features.states.profile import ALWAYS, MISSING_DAY, Profile
+from features.states.segments import adoption_by_segment
 
 N_CUSTOMERS = 1_000_000
 N_MONTHS = 17

@@ -22,7 +22,8 @@ from features import CustomerBlock, CustomerStates, build_states
 from features.sources.importers import import_scf
 from features.sources.importers.scf import ATTRIBUTES
 from tests.benchmarks.figures import REAL_DATA, report
-from training.evaluation.intervals import mean_interval, paired_difference
+from training.evaluation import paired_difference
+from training.evaluation.intervals import mean_interval
 from training.examples import Examples, HiddenHoldings
 from training.models import EASE, Model, Popularity, Propensity
 from training.ranking import top_k

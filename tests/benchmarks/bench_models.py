@@ -12,8 +12,8 @@ from features.sources.importers import import_bruun
 from features.sources.synthetic import SyntheticBank, generate
 from tests.benchmarks.figures import REAL_DATA, TrueProbabilities, report, share_of
 from training import CHAMPION, Bundle, Tracking, train
-from training.blend import given_buyable
 from training.evaluation import evaluate
+from training.probabilities.blend import given_buyable
 from training.unseen import unseen_batches
 
 TRUTH = "truth"

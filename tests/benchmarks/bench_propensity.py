@@ -1,7 +1,8 @@
 """Which shape of propensity model ranks best: one over pairs, one a product, one of what is chosen, or the one we keep.
 
 All learn from the same dates of the same synthetic bank with the same features, and are judged on the same later dates,
-as shares of what ranking by the true probabilities reaches. `training/models/propensity.md` says what came of it.
+as shares of what ranking by the true probabilities reaches. What came of it:
+`training/models/propensity/propensity.md`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from features import CustomerStates
 from tests.benchmarks.bench_features import NEWEST, simulated_words, write_states
 from training.examples import DatedExamples
 from training.models import Propensity
-from training.models.tree_ensemble import ScoringEngine
+from training.models.trees.ensemble import ScoringEngine
 
 N_CUSTOMERS = 950_000
 TRAINED_ON = tuple(range(NEWEST - 4, NEWEST))

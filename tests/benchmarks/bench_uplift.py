@@ -16,7 +16,7 @@ from features.sources.importers import import_hillstrom
 from features.sources.synthetic import SyntheticBank, Truth, generate
 from training import TrainingConfig
 from training.evaluation import BootstrapInterval
-from training.jobs import fit_bundle
+from training.jobs.train import fit_bundle
 from training.uplift import LEARNERS, Trials, UpliftConfig, trials_of
 from training.uplift.metrics import Ranked
 from training.uplift.report import BASELINE

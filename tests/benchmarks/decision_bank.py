@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from features.arrays import row_pointers
 from features.catalogue import Catalogue
 from features.contracts import OUTCOMES, PURPOSES
-from features.events import NEVER, EventLog
-from features.history import HoldingsHistory
-from features.panels import Panel
-from features.profile import MISSING_DAY, Profile
-from features.queries import FLOW_KEYS
+from features.sql.queries import FLOW_KEYS
 from features.states import MANIFEST
+from features.states.arrays import row_pointers
+from features.states.events import NEVER, EventLog
+from features.states.history import HoldingsHistory
+from features.states.panels import Panel
+from features.states.profile import MISSING_DAY, Profile
 from serving.decisions import Policy
 from tests.benchmarks import bench_features
 from tests.benchmarks.bench_features import CALENDAR, N_CUSTOMERS, N_MONTHS, N_PRODUCTS, NEWEST

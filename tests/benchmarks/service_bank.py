@@ -19,14 +19,14 @@ import numpy as np
 import yaml
 from numpy.lib.format import open_memmap
 
-from features.arrays import mapped, row_pointers
 from features.catalogue import Catalogue
 from features.contracts import BIRTH_DATE, BRANCH_ID, RM_ID, TIER
-from features.history import HoldingsHistory
-from features.panels import Panel
-from features.profile import Profile
-from features.segments import adoption_by_segment, ages_in_years
 from features.states import MANIFEST, STATES_FOLDER, CustomerStates, switch_to
+from features.states.arrays import mapped, row_pointers
+from features.states.history import HoldingsHistory
+from features.states.panels import Panel
+from features.states.profile import Profile
+from features.states.segments import adoption_by_segment, ages_in_years
 from serving.decisions.policy.check import check_policy
 from serving.decisions.policy.loading import POLICY_FILE, load_policy
 from serving.deployment import open_in_use

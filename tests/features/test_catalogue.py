@@ -5,7 +5,7 @@ import pytest
 
 from features.catalogue import Catalogue
 from features.errors import NotFound
-from features.sources.tables import BankTables
+from features.sources import BankTables
 
 from .banks import RandomBank, Tables, products, write_parquet
 from .test_calendar import MONTHS

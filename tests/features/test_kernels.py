@@ -145,6 +145,17 @@ class TestWhatIsBakedIn:
         house.edit("sums", '"python"', '"numpy"')
         assert house.sums().inverse(0.0) == np.inf
 
+    def test_what_moved_to_another_file_is_compiled_anew(self, house):
+        """What is kept names the modules of the functions that it calls, and could not be read without them."""
+        house.edit("sums", "import inlined", "import doubled, inlined")
+        house.edit("sums", "helpers.doubled(", "doubled(")
+        house.total()
+        (house.folder / "helpers.py").rename(house.folder / "aids.py")
+        house.edit("sums", "from . import constants, helpers", "from . import constants, aids as helpers")
+        house.edit("sums", "from .helpers import", "from .aids import")
+        assert house.total() == (RIGHT, ["sums.total", "aids.doubled"])
+        assert house.total() == (RIGHT, [])
+
     @pytest.mark.parametrize(
         ("name", "old", "new"),
         [
@@ -286,7 +297,7 @@ class TestTheHouse:
 
     def test_a_models_constant_of_another_file_is_seen(self, copy):
         """How many acquisitions a product needs to stand on its own."""
-        fallback = copy / "training/fallback.py"
+        fallback = copy / "training/probabilities/fallback.py"
         text = fallback.read_text(encoding="utf-8")
         line = next(line for line in text.splitlines() if line.startswith("ENOUGH = "))
         for enough, hardly_known in ((50, False), (51, True)):
@@ -323,7 +334,7 @@ print(silences[1], bool(compiled))
 """
 _HARDLY_KNOWN = """
 import numpy as np
-from training.bundle import _look_up
+from training.bundle.bundle import _look_up
 print(_look_up(np.zeros((1, 1), np.int64), np.ones((1, 1), bool), np.zeros(2, np.int64), np.full(2, 50),
                np.empty((1, 1), np.int64)))
 """

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from features.block import CustomerBlock
+from features.blocks import CustomerBlock
 from features.chunks import CHUNK, FEW
 from features.states import CustomerStates
 

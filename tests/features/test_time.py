@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.block import CustomerBlock
+from features.blocks import CustomerBlock
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
 from features.contracts import TIER
-from features.segments import retiered
 from features.states import CustomerStates
+from features.states.segments import retiered
 
 from .banks import NEWEST_DAY, RandomBank, Tables, write_parquet
 from .rewriting import rewrite_after

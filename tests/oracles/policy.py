@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from features.calendar import Calendar
-from serving.decisions.policy.schema import Policy
+from serving.decisions import Policy, Reason
 from serving.decisions.policy.sections import After, QuietScope, Scope
-from serving.decisions.reason_codes import Reason
 
 from .history import Account, HistoryOracle
 

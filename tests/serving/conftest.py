@@ -1,9 +1,10 @@
 import pytest
 
+from serving.answering.recommender import Recommender
 from serving.deployment import open_in_use
-from serving.recommender import Recommender
 from tests.serving.later import CLOCK
 from tests.serving.postgres import postgres
+from tests.serving.records.places import Place
 
 __all__ = ["postgres"]
 
@@ -11,3 +12,23 @@ __all__ = ["postgres"]
 @pytest.fixture(scope="session")
 def recommender(trained) -> Recommender:
     return open_in_use(trained, None, CLOCK).recommender
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request, tmp_path):
+    """Empty, on either database."""
+    if request.param == "sqlite":
+        return Place(tmp_path, "")
+    return Place(tmp_path, request.getfixturevalue("postgres").empty_database())
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    return Place(tmp_path, "")
+
+
+@pytest.fixture
+def postgresql(postgres, tmp_path):
+    """Empty; the server may be stopped, and is started again afterwards."""
+    yield Place(tmp_path, postgres.empty_database())
+    postgres.start()

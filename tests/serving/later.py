@@ -5,8 +5,8 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from features.clock import Clock
+from serving.answering.recommender import Recommender
 from serving.decisions import FreshEvents
-from serving.recommender import Recommender
 
 CLOCK = Clock(ZoneInfo("Asia/Shanghai"))
 

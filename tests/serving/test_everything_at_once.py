@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from features.build import build_states
 from features.states import current_states, switch_to
 from serving.access import create_demo_key
-from serving.cli import app
+from serving.commands.main import app
 from serving.decisions.policy.loading import POLICY_FILE
 from serving.deployment import current
 from tests.proof import count

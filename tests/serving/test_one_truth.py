@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import NotReady
-from serving.cli import app
+from serving.commands.main import app
 from serving.deployment import current
 from serving.records import Records, RecordsConfig, RecordsUnavailable
 from tests.serving.api.bank import bank_of

@@ -36,7 +36,7 @@ def contents(folder):
 
 
 def run_script(script, *arguments):
-    """A script of this folder in a process of its own."""
+    """A script in a process of its own, by its path from this folder."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "MLFLOW")) and k != "CI"}
     return subprocess.run(
         [sys.executable, str(PROJECT / "tests" / "training" / script), *map(str, arguments)],

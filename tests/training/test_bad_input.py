@@ -9,7 +9,7 @@ from features import current_states
 from features.build import build_states
 from features.errors import BadInput, NotReady
 from tests.training.banks import light, write_bank
-from training.jobs import fit_bundle
+from training.jobs.train import fit_bundle
 
 MONTHS = [date(2024 + month // 12, month % 12 + 1, 10).isoformat() for month in range(13)]
 """A day in each of 13 months."""

@@ -7,7 +7,7 @@ from features.errors import BadInput, NotReady
 from tests.training.banks import write_bank
 from tests.training.hand_bank import ACCOUNTS, CUSTOMERS, PRODUCTS
 from training.bundle import BundleManifest, manifest_of
-from training.splits import HIDE_ONE, OCCASIONS, PERIODS, hide_one_parts
+from training.examples import HIDE_ONE, OCCASIONS, PERIODS, hide_one_parts
 from training.unseen import unseen_batches
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from features import CustomerBlock, CustomerStates
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KINDS, ONBOARDED_ON, TIER
-from features.profile import MISSING_CODE, MISSING_DAY
-from features.segments import CORPORATE_AGE_BANDS, RETAIL_AGE_BANDS, ages_in_years
+from features.states.profile import MISSING_CODE, MISSING_DAY
+from features.states.segments import CORPORATE_AGE_BANDS, RETAIL_AGE_BANDS, ages_in_years
 
 from .slices import Facet
 

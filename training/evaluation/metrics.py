@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from features.errors import BadInput
 
+from ..probabilities.score_histogram import ScoreHistogram
 from ..ranking import top_k
-from ..score_histogram import ScoreHistogram
 
 CALIBRATION_BINS = 10
 """Bins of the calibration error, each of about as many candidates."""

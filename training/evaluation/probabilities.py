@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..score_histogram import PROBABILITIES, SELECTED, ScoreHistogram
+from ..probabilities.score_histogram import PROBABILITIES, SELECTED, ScoreHistogram
 from .intervals import JACKKNIFE_GROUPS, BootstrapEstimate, Estimate, Figure, JackknifeEstimate
 from .metrics import (
     Reliability,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.tree_ensemble import ScoringEngine
+from ..models.trees.ensemble import ScoringEngine
 
 if TYPE_CHECKING:
     import lightgbm as lgb

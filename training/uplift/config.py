@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ..models.protocol import ModelConfig
+from ..models import ModelConfig
 
 
 class UpliftConfig(ModelConfig):

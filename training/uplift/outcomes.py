@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ..models.tree_ensemble import ScoringEngine
+from ..models.trees.ensemble import ScoringEngine
 from .boosting import Bins, boost, load_trees, raw_scores
 from .config import UpliftConfig
 from .design import Design

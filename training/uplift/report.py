@@ -11,7 +11,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ..evaluation.intervals import BootstrapEstimate, BootstrapInterval
+from ..evaluation import BootstrapInterval
+from ..evaluation.intervals import BootstrapEstimate
 from .fitting import TrialCounts
 from .learner import UpliftLearner
 from .metrics import BINS, Ranked, bin_name, share_name

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ..models.tree_ensemble import ScoringEngine
+from ..models.trees.ensemble import ScoringEngine
 from .boosting import Bins, Gradients, boost, load_trees, raw_scores
 from .learner import UpliftLearner
 from .outcomes import OutcomeModel, Outcomes, cross_fitted

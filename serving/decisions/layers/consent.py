@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.contracts import PURPOSES
-from features.events import EventLog
 from features.kernels import kernel
+from features.states.events import EventLog
 
 from ..fresh import CONSENT
 from ..policy.sections import Consent

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from features import Catalogue
 from features.contracts import OUTCOMES
-from features.events import EventLog
 from features.kernels import kernel
+from features.states.events import EventLog
 
 from ..fresh import COMPLAINT_OPENED, COMPLAINT_RESOLVED, NO_DAY, OUTCOME
 from ..policy.sections import ContactPolicy, QuietScope

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, KINDS, RISK_LEVEL, TIER
 from features.kernels import kernel
-from features.panels import Panel
-from features.profile import MISSING_DAY, Profile
+from features.states.panels import Panel
+from features.states.profile import MISSING_DAY, Profile
 
 from .civil import civil_of
 from .rule_tables import Groups

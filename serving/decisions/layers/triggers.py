@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from features import Catalogue
 from features.contracts import KINDS
-from features.events import EventLog
 from features.kernels import kernel
-from features.profile import MISSING_DAY
-from features.queries import FLOW_KEYS
+from features.sql.queries import FLOW_KEYS
+from features.states.events import EventLog
+from features.states.profile import MISSING_DAY
 
 from ..fresh import CLOSED
 from ..policy.schema import Policy

@@ -8,7 +8,7 @@ from datetime import date
 
 from features import Catalogue, CustomerStates
 from features.contracts import BIRTH_DATE, CHANNEL, CUSTOMERS, TIER
-from features.profile import MISSING_DAY
+from features.states.profile import MISSING_DAY
 
 from .combined import impossible_ages, impossible_holdings
 from .errors import meant

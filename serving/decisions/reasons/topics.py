@@ -33,7 +33,7 @@ HOLDS = "holds:"
 """Before a product's id: the topic of having it."""
 
 SEGMENT_ATTRIBUTES = frozenset({KIND, TIER, BIRTH_DATE, FOUNDED_ON, AGE})
-"""What similar customers are similar in, see `features.segments`."""
+"""What similar customers are similar in, see `features.states.segments`."""
 
 
 class Subject(StrEnum):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from features.calendar import HISTORY_BITS
 from features.contracts import KINDS, RISK_LEVEL, RISK_LEVELS, TIER
-from features.segments import DAYS_PER_YEAR
+from features.states.segments import DAYS_PER_YEAR
 
 from ..layers.facts import RETAIL
 from .topics import AsOf, Subject, Topic

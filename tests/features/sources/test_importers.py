@@ -9,7 +9,8 @@ import pytest
 from rich.progress import Progress
 
 from features.calendar import Calendar
-from features.checks import Status, run_checks
+from features.checks import run_checks
+from features.checks.checking import Status
 from features.contracts import TABLES
 from features.errors import BadInput
 from features.sources import BankTables

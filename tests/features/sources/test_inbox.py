@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_states
-from features.checks import INBOX_CHECK, Status
+from features.checks import INBOX_CHECK
+from features.checks.checking import Status
 from features.errors import BadInput
-from features.events import conversation_number
+from features.sources import BankTables
 from features.sources.inbox import INBOX, Fate, take_in
-from features.sources.tables import BankTables
-from training.uplift.trials import trials_of
+from features.states.events import conversation_number
+from training.uplift import trials_of
 
 from .small_bank import clean_tables, write_csv
 

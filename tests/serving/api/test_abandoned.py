@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from serving.access import Role, create_demo_key, issue_demo_token
+from serving.answering.book import BookRanking
 from serving.api import create_app
 from serving.api.metrics import Metrics
-from serving.book import BookRanking
 from serving.config import ServingConfig
 from serving.desk.desk import BLOCK
 from tests.serving.api import exchange, request, served

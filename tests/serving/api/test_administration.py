@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 import pytest
 
-from features.build import _remove_old_builds
+from features.build.building import _remove_old_builds
 from features.states import switch_to
 from serving.decisions.policy.loading import demonstration_policy_path
 from serving.deployment.workers import Acknowledgement
@@ -68,7 +68,7 @@ def test_it_is_on_record_who_did_it(own_bank):
 
 
 def test_a_worker_that_does_not_go_over_in_time_is_told(own_bank, monkeypatch):
-    administration = sys.modules["serving.api.routes.administration"]
+    administration = sys.modules["serving.api.administration.routes"]
     limited = partial(administration.wait_until_in_force, seconds=1.0)
     monkeypatch.setattr(administration, "wait_until_in_force", limited)
     stuck = Acknowledgement(own_bank.workspace)

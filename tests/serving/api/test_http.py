@@ -13,7 +13,7 @@ from serving.access import Role, create_demo_key, issue_demo_token
 from serving.api import create_app
 from serving.api.metrics import Metrics
 from serving.config import ServingConfig
-from serving.slow_clients import ImpatientProtocol
+from serving.http.slow_clients import ImpatientProtocol
 from tests.serving.api import read_reply, request
 from tests.serving.later import CLOCK
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from features.errors import BadInput
 from serving.api.metrics import FLUSH_EVERY, REQUEST_BUCKETS, STAGE_BUCKETS, Metrics, collect_in
-from serving.decisions.reason_codes import Reason
+from serving.decisions import Reason
 
 ROOT = Path(__file__).parents[3]
 

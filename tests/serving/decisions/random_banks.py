@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.block import CustomerBlock
+from features.blocks import CustomerBlock
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
 from features.contracts import OUTCOMES, RISK_LEVELS, RISK_RATINGS

@@ -16,7 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from features.contracts import KINDS, OUTCOMES, RISK_LEVELS, RISK_RATINGS
-from serving.decisions.policy.schema import Policy
+from serving.decisions import Policy
 from serving.decisions.policy.sections import DIMENSIONS, ELIGIBILITY_SETTINGS, EligibilityRule, Floor, Rule
 from tests.oracles.policy import Event
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from serving.decisions.policy.schema import Policy
+from serving.decisions import Policy
 
 from .random_policies import compiled, decided, random_case
 

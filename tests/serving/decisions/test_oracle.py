@@ -7,9 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from features.calendar import Calendar
-from serving.decisions.policy.schema import Policy
+from serving.decisions import Policy, Reason
 from serving.decisions.policy.sections import After, Floor
-from serving.decisions.reason_codes import Reason
 from tests.oracles.policy import (
     Event,
     OneDecision,

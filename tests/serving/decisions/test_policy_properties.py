@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from serving.decisions.policy.schema import Policy
+from serving.decisions import Policy, Reason
 from serving.decisions.policy.sections import ContactRule, EligibilityRule, Floor
 from serving.decisions.policy.suitability_pack import Elderly, Funds
-from serving.decisions.reason_codes import Reason, reasons_in
+from serving.decisions.reason_codes import reasons_in
 from tests.features.banks import Row
 from tests.oracles.policy import Event
 

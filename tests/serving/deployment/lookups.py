@@ -20,7 +20,7 @@ from features import kernels
 from features.clock import Clock
 
 if TYPE_CHECKING:
-    from serving.recommender import Recommender
+    from serving.answering.recommender import Recommender
 
 
 @contextmanager
@@ -56,10 +56,10 @@ def start(workspace: Path) -> Recommender:
 
 def serve(workspace: Path) -> Recommender:
     """Answer as the routes do."""
-    from serving.answer import Question
-    from serving.book import BookRanking
+    from serving.answering.answer import Question
+    from serving.answering.book import BookRanking
+    from serving.answering.overview import overview_of
     from serving.decisions import FreshEvent, FreshEvents
-    from serving.overview.overview import overview_of
 
     recommender = start(workspace)
     states, day = recommender.states, recommender.day()

@@ -13,10 +13,9 @@ from features.calendar import Calendar, Frequency
 from features.sources.inbox import INBOX
 from features.states import current_states
 from serving.access import create_demo_key
-from serving.answer import Question
-from serving.cli import app
-from serving.decisions import FreshEvent
-from serving.decisions.reason_codes import Reason
+from serving.answering.answer import Question
+from serving.commands.main import app
+from serving.decisions import FreshEvent, Reason
 from serving.deployment import current, event_entry, heard_of_everybody
 from serving.records import Entry, Records, RecordsConfig, RecordsUnavailable
 from tests.serving.api.bank import Bank

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from features import current_states
-from features.check_rules import Status
+from features.checks import Status
+from serving.commands.policy_reports import fairness_table
 from serving.decisions import Reason, decide
 from serving.decisions.policy.sections import Fairness
-from serving.policy_reports_cli import fairness_table
 from serving.simulation.fairness import (
     BINS,
     LEAST_CUSTOMERS,

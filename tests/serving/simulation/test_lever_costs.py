@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from features import current_states
-from serving.policy_reports_cli import levers_table
+from serving.commands.policy_reports import levers_table
 from serving.simulation.lever_costs import lever_costs
 from serving.simulation.simulation import simulate
 from tests.serving.simulation.scenarios import LIMIT, bank_policy, compiled, hand_made, scenarios_on

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from features import current_states
 from features.errors import NotFound
+from serving.commands.policy_reports import change_in_words, diff_tables
 from serving.decisions import Policy, decide
-from serving.policy_reports_cli import change_in_words, diff_tables
 from serving.simulation.policy_diff import Change, KeyChange, changes_between, diff_on, with_change
 from tests.serving.decisions.random_banks import SEEDS, bank_of
 from tests.serving.decisions.random_policies import policies

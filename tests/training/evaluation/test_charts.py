@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.evaluation import BootstrapInterval
 from training.evaluation.charts import Axis, Whisker, line_chart, wilson
-from training.evaluation.intervals import BootstrapInterval
 
 finite = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
 

@@ -4,8 +4,7 @@ import pytest
 from features.errors import BadInput, NotFound
 from tests.oracles.ranking_metrics import ORACLES, auc
 from tests.training.evaluation.fixtures import constant, ranking, rows_of
-from training.evaluation import evaluate
-from training.evaluation.metrics import DENOMINATORS
+from training.evaluation import DENOMINATORS, evaluate
 from training.ranking import top_k
 
 N_PRODUCTS = 6

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from features.errors import BadInput
+from training.evaluation import paired_difference
 from training.evaluation.intervals import (
     JACKKNIFE_GROUPS,
     JackknifeEstimate,
     jackknife_groups,
     mean_interval,
-    paired_difference,
     ratio_interval,
     resample,
 )

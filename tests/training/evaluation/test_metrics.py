@@ -8,8 +8,8 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 
 from features.errors import BadInput
 from tests.oracles import ranking_metrics as oracle
+from training.evaluation import DENOMINATORS
 from training.evaluation.metrics import (
-    DENOMINATORS,
     RANKING_METRICS,
     auc_error_per_product,
     auc_per_product,
@@ -23,8 +23,8 @@ from training.evaluation.metrics import (
     recall_at_k,
     reciprocal_rank_at_k,
 )
+from training.probabilities.score_histogram import PROBABILITIES, ScoreHistogram
 from training.ranking import top_k
-from training.score_histogram import PROBABILITIES, ScoreHistogram
 
 # three customers, five products: two hits at ranks 1 and 3 of three relevant; one hit at rank 2; nothing acquired
 RANKED = np.array([[0, 1, 2, 3], [4, 3, 2, -1], [0, 1, 2, 3]], dtype=np.int32)

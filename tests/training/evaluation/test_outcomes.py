@@ -4,9 +4,8 @@ import pytest
 from features.errors import BadInput
 from tests.training.evaluation.fixtures import ranking
 from tests.training.evaluation.test_evaluator import in_turn, judge, random_rows
+from training.evaluation import BASELINE, BootstrapInterval
 from training.evaluation.backtest import Origin, pooled
-from training.evaluation.evaluator import BASELINE
-from training.evaluation.intervals import BootstrapInterval
 from training.evaluation.outcomes import Outcomes
 
 NOWHERE = BootstrapInterval(0.0, 0.0, 0.0)

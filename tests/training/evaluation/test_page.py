@@ -9,11 +9,9 @@ import pytest
 from tests.training.evaluation.fixtures import constant, ranking, rows_of
 from tests.training.evaluation.test_evaluator import in_turn, judge, random_rows
 from tests.training.evaluation.test_slices import ByPosition
-from training.evaluation import EvaluationReport
+from training.evaluation import BASELINE, BootstrapInterval, EvaluationReport
 from training.evaluation.backtest import Backtest, Origin
-from training.evaluation.evaluator import BASELINE
 from training.evaluation.importance import Importance, Level, UnitImportance
-from training.evaluation.intervals import BootstrapInterval
 from training.evaluation.learning_curve import LearningCurve, LearningPoint
 from training.evaluation.page import PANELS_SHOWN, render_page
 from training.evaluation.page_tables import ProductName

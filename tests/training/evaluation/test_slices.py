@@ -3,7 +3,7 @@ import pytest
 
 from tests.training.evaluation.fixtures import ranking, rows_of
 from tests.training.evaluation.test_evaluator import in_turn, judge, random_rows
-from training.evaluation.evaluator import BASELINE
+from training.evaluation import BASELINE
 from training.evaluation.facets import CustomerFacets
 from training.evaluation.slices import FEW_ACQUIRERS, Facet
 

@@ -8,7 +8,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
 from tests.oracles.collaborative import folded_in
-from training.models.als import ALS, ALSConfig, fold_in
+from training.models import ALS
+from training.models.als import ALSConfig, fold_in
 
 from .fixtures import block_of, examples_of_holdings, random_bank
 

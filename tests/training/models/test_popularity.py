@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tests.oracles.collaborative import popularity_rates
 from training.examples import Batch
-from training.models.popularity import Popularity, PopularityConfig
+from training.models import Popularity
+from training.models.popularity import PopularityConfig
 
 from .fixtures import FIRST_PERIOD, block_of, examples_of, random_bank
 

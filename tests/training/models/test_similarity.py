@@ -10,8 +10,9 @@ from implicit.utils import ParameterWarning
 from pydantic import ValidationError
 
 from tests.oracles.collaborative import cosine_similarity, ease_weights
-from training.models.ease import EASE, EASEConfig
-from training.models.item_item import ItemItem, ItemItemConfig
+from training.models import EASE, ItemItem
+from training.models.ease import EASEConfig
+from training.models.item_item import ItemItemConfig
 
 from .fixtures import block_of, examples_of_holdings
 

@@ -7,8 +7,7 @@ from features.build import build_states
 from features.states import current_states
 from tests.training import banks
 from tests.training.hand_bank import ACCOUNTS, CUSTOMERS, PRODUCTS
-from training.uplift import trials_of
-from training.uplift.design import Design
+from training.uplift import Design, trials_of
 
 # contact, customer, product, day, campaign, arm, probability of the arm, recorded
 CONTACTS = [

@@ -10,8 +10,7 @@ import numpy as np
 import yaml
 
 from features import CustomerBlock, CustomerStates
-from serving.decisions import CompiledPolicy, Context, Policy, decide
-from serving.decisions.decide import Decisions
+from serving.decisions import CompiledPolicy, Context, Decisions, Policy, decide
 from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reasons.spoken import reasons_for
 from training import Bundle

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 
+from serving.answering.recommendation import Versions, recommendations_of
 from serving.decisions import Context, FreshEvent, FreshEvents, Reason
 from serving.decisions.reason_codes import first_reason
 from serving.decisions.why_not import nothing_because, why_not
 from serving.language import Language
-from serving.recommendation import Versions, recommendations_of
 from tests.serving.decisions.random_banks import UNDEFINED_TIER
 from tests.serving.decisions.random_policies import Case, cases, compiled, decided, random_case
 from tests.serving.decisions.test_against_oracle import question, search

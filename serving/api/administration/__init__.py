@@ -1,0 +1,1 @@
+"""What serves is changed, and taken back."""

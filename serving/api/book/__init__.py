@@ -1,0 +1,1 @@
+"""An RM's own customers."""

@@ -1,0 +1,1 @@
+"""One customer: overview, and why not a product."""

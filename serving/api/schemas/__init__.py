@@ -1,1 +1,0 @@
-"""What the service is asked and answers, as OpenAPI describes it."""

@@ -1,0 +1,1 @@
+"""What serves: model, states, policy."""

@@ -1,0 +1,1 @@
+"""What bends uvicorn and Starlette to what the service needs."""

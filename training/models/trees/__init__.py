@@ -1,0 +1,1 @@
+"""Boosted trees: scored by a bitmask traversal, explained by TreeSHAP, both equal to LightGBM's answers."""

@@ -1,0 +1,1 @@
+"""From scores to probabilities: calibration, the blend of several models, and what new products start from."""
