@@ -7,17 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .blocks import BLOCK_SIZE, CustomerBlock
+    from .blocks import CustomerBlock
     from .build import BuildConfig, build_states
     from .calendar import Calendar, Frequency
     from .catalogue import Catalogue
+    from .chunks import BLOCK_SIZE
+    from .featureset import FeatureSet, block_of, blocks_of, feature_set_of
     from .states import CustomerStates, current_states
 
 _MODULES = {
-    "blocks": (
-        "BLOCK_SIZE",
-        "CustomerBlock",
-    ),
+    "blocks": ("CustomerBlock",),
     "build": (
         "BuildConfig",
         "build_states",
@@ -27,6 +26,13 @@ _MODULES = {
         "Frequency",
     ),
     "catalogue": ("Catalogue",),
+    "chunks": ("BLOCK_SIZE",),
+    "featureset": (
+        "FeatureSet",
+        "block_of",
+        "blocks_of",
+        "feature_set_of",
+    ),
     "states": (
         "CustomerStates",
         "current_states",
@@ -41,9 +47,13 @@ __all__ = [
     "Catalogue",
     "CustomerBlock",
     "CustomerStates",
+    "FeatureSet",
     "Frequency",
+    "block_of",
+    "blocks_of",
     "build_states",
     "current_states",
+    "feature_set_of",
 ]
 
 

@@ -102,6 +102,10 @@ class Catalogue:
             [[product.customer_kind in (kind, "both") for product in self.products] for kind in KINDS], dtype=np.bool_
         )
 
+    def sold_on(self, day: date) -> NDArray[np.bool_]:
+        """Shape (len(KINDS) + 1, n_products): on sale on `day` to customers of each kind; the last: to any kind."""
+        return np.vstack([self.for_kind(), np.ones((1, len(self)), dtype=np.bool_)]) & self.on_sale(day)
+
 
 def _product(row: dict[str, Any]) -> Product:
     values = {name: _plain(row.get(name)) for name in Product.__dataclass_fields__}

@@ -1,19 +1,20 @@
-"""The feature set: every family's columns side by side, and the dictionary that says what each one is."""
+"""The feature set: every family's columns side by side, the dictionary that says what each one is, and the blocks of
+customers that it describes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import CustomerBlock, candidates_of
+from .chunks import BLOCK_SIZE
 from .errors import BadInput
 from .families import FAMILIES, Feature
-
-if TYPE_CHECKING:
-    from .blocks import CustomerBlock
-    from .states import CustomerStates
+from .states import CustomerStates
+from .states.segments import segments_of
 
 
 class FeatureSet:
@@ -57,3 +58,37 @@ class FeatureSet:
             for family in self._families
             for feature in family.features
         ]
+
+
+def feature_set_of(states: CustomerStates) -> FeatureSet:
+    """The features that `states` give."""
+    return states.derived(FeatureSet)
+
+
+def block_of(states: CustomerStates, positions: NDArray[np.int64], period: int) -> CustomerBlock:
+    """What was known of the customers at `positions` at the end of `period`.
+
+    Raises
+    ------
+    BadInput : when `period` lies ahead of the states or before their memory
+    """
+    states.age_of(period)
+    versions = states.profile.versions_at(positions, period)
+    words = states.history.words_at(positions, period)
+    return CustomerBlock(
+        states=states,
+        feature_set=feature_set_of(states),
+        positions=positions,
+        period=period,
+        words=words,
+        versions=versions,
+        candidates=candidates_of(states, words, versions, period),
+        segments=segments_of(states.profile, versions, states.calendar.as_of_day(period)),
+    )
+
+
+def blocks_of(states: CustomerStates, period: int, size: int = BLOCK_SIZE) -> Iterator[CustomerBlock]:
+    """Every customer known at `period`, a block at a time."""
+    known = states.known_at(period)
+    for start in range(0, len(known), size):
+        yield block_of(states, known[start : start + size], period)

@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from features import BLOCK_SIZE, CustomerStates
+from features import BLOCK_SIZE, CustomerStates, block_of
 from features.errors import BadInput, NotReady
 
 from .bundle import BundleManifest
@@ -64,6 +64,6 @@ def _occasions(states: CustomerStates, cut: int) -> Iterator[EvaluationBatch]:
     later = np.flatnonzero(occasions.days > states.calendar.as_of_day(cut))
     for start in range(0, len(later), BLOCK_SIZE):
         rows = later[start : start + BLOCK_SIZE]
-        known = states.block(occasions.customers[rows], cut)
+        known = block_of(states, occasions.customers[rows], cut)
         block = known.offered(occasions.buyable[rows], occasions.availability(occasions.days[rows]))
         yield EvaluationBatch(Batch(block, occasions.bought[rows] & occasions.buyable[rows]), block.positions)

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import KIND
+from ..states import CustomerStates
 from .candidates import candidates_of
 
-if TYPE_CHECKING:
-    from ..states import CustomerStates
-
-BLOCK_SIZE = 8_192
-"""Customers computed on at a time: enough to keep NumPy busy, few enough that a block's arrays are used again from the
-process's own memory instead of being asked for anew, page by page: from states to decisions 65,536 take longer."""
-
 _CACHED = {"held", "kinds", "features"}
+
+
+class BlockFeatures(Protocol):
+    """What describes the customers of a block."""
+
+    names: tuple[str, ...]
+
+    def compute(self, block: CustomerBlock) -> NDArray[np.float32]:
+        """Shape (n_customers, len(names))."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class CustomerBlock:
     Attributes
     ----------
     states : where the customers come from
+    feature_set : what their features are; it computes them when they are first asked for
     positions : int64, shape (n_customers,); rows of `states`
     period : the period of ``as_of``
     words : uint64, shape (n_customers, n_products); holdings history as known at `period`: bit k is set when the
@@ -46,6 +50,7 @@ class CustomerBlock:
     """
 
     states: CustomerStates
+    feature_set: BlockFeatures
     positions: NDArray[np.int64]
     period: int
     words: NDArray[np.uint64]
@@ -79,8 +84,8 @@ class CustomerBlock:
 
     @cached_property
     def features(self) -> NDArray[np.float32]:
-        """Shape (n_customers, n_features); columns are those of ``states.feature_set``."""
-        return self.states.feature_set.compute(self)
+        """Shape (n_customers, n_features); columns are those of `feature_set`."""
+        return self.feature_set.compute(self)
 
     def take(self, rows: NDArray[np.int64]) -> CustomerBlock:
         """The customers at `rows` of this block, in that order."""

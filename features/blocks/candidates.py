@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import KIND
 from ..kernels import kernel
-
-if TYPE_CHECKING:
-    from ..catalogue import Catalogue
-    from ..states import CustomerStates
-
-
-def sold_on(catalogue: Catalogue, day: date) -> NDArray[np.bool_]:
-    """Shape (len(KINDS) + 1, n_products): on sale on `day` to customers of each kind; the last: to any kind."""
-    return np.vstack([catalogue.for_kind(), np.ones((1, len(catalogue)), dtype=np.bool_)]) & catalogue.on_sale(day)
+from ..states import CustomerStates
 
 
 def candidates_of(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import CustomerBlock
 from ..kernels import kernel
+from ..states import CustomerStates
 from ..states.panels import Panel
 from .family import Feature, FeatureFamily
-
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
 
 _BACK = np.arange(4)  # periods that any feature looks at
 

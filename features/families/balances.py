@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import CustomerBlock
 from ..kernels import kernel
+from ..states import CustomerStates
 from .family import Feature, FeatureFamily
-
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
 
 _CHANGES = (1, 3, 12)
 _BACK = np.array((0, *_CHANGES))  # periods that any feature looks at

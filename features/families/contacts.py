@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from ..blocks import CustomerBlock
 from ..chunks import CHUNK, FEW
 from ..contracts import OUTCOMES
 from ..kernels import kernel
+from ..states import CustomerStates
 from .family import Feature, FeatureFamily
-
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
 
 _WINDOWS = (1, 3, 12)
 _OUTCOME_WINDOW = 6

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
+from ..blocks import CustomerBlock
+from ..states import CustomerStates
 
 
 @dataclass(frozen=True)

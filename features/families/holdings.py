@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from ..blocks import CustomerBlock
 from ..chunks import CHUNK, FEW
 from ..kernels import kernel
+from ..states import CustomerStates
 from .family import Feature, FeatureFamily
-
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
 
 LAGS = (1, 2, 3)
 WINDOWS = (1, 3, 6, 12)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import CustomerBlock
 from ..contracts import BRANCH_ID, RM_ID
 from ..kernels import kernel
+from ..states import CustomerStates
 from ..states.profile import MISSING_CODE
 from ..states.segments import age_in_years
 from .family import Feature, FeatureFamily
-
-if TYPE_CHECKING:
-    from ..blocks import CustomerBlock
-    from ..states import CustomerStates
 
 _REFERENCES = (BRANCH_ID, RM_ID)  # who serves the customer: for lists, not for models
 

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import BLOCK_SIZE, CustomerBlock, candidates_of, sold_on
 from ..calendar import Calendar, Frequency
 from ..catalogue import Catalogue
 from ..errors import BadInput, NotFound, NotReady
-from ..featureset import FeatureSet
 from .arrays import mapped
 from .events import EventLog
 from .history import HoldingsHistory
@@ -28,7 +27,9 @@ from .occasions import Occasions
 from .panels import Panel
 from .partners import PartnerHistory
 from .profile import Profile
-from .segments import segment_count, segments_of
+from .segments import segment_count
+
+Derived = TypeVar("Derived")
 
 FORMAT = 5
 """Version of the files' layout: a state written under another one is refused, but for the one before, which only lacks
@@ -126,15 +127,21 @@ class CustomerStates:
         return segment_count(self.profile)
 
     @cached_property
-    def feature_set(self) -> FeatureSet:
-        """The features that these states give."""
-        return FeatureSet(self)
+    def sold_to(self) -> NDArray[np.bool_]:
+        """Shape (depth, len(KINDS) + 1, n_products): what was sold on the last day of each period remembered."""
+        newest, ages = self.as_of_period, range(self.manifest.depth)
+        return np.array([self.catalogue.sold_on(self.calendar.end_of(newest - age)) for age in ages])
+
+    def derived(self, make: Callable[[CustomerStates], Derived]) -> Derived:
+        """What `make` gives of these states: made when it is first asked for, and kept as long as they are."""
+        if make not in self._derived:
+            self._derived[make] = make(self)  # who asks at the same time makes the same
+        found: Derived = self._derived[make]
+        return found
 
     @cached_property
-    def sold_to(self) -> NDArray[np.bool_]:
-        """Shape (depth, len(KINDS) + 1, n_products): `sold_on` the last day of each period remembered."""
-        newest, ages = self.as_of_period, range(self.manifest.depth)
-        return np.array([sold_on(self.catalogue, self.calendar.end_of(newest - age)) for age in ages])
+    def _derived(self) -> dict[Callable[[CustomerStates], Any], Any]:
+        return {}
 
     def position_of(self, customer_id: str) -> int:
         """The row of a customer.
@@ -208,27 +215,6 @@ class CustomerStates:
     def known_at(self, period: int) -> NDArray[np.int64]:
         """Positions of the customers the bank knew at the end of `period`."""
         return self.profile.known_at(period, self.calendar.as_of_day(period))
-
-    def block(self, positions: NDArray[np.int64], period: int) -> CustomerBlock:
-        """What was known of the customers at `positions` at the end of `period`."""
-        self.age_of(period)
-        versions = self.profile.versions_at(positions, period)
-        words = self.history.words_at(positions, period)
-        return CustomerBlock(
-            states=self,
-            positions=positions,
-            period=period,
-            words=words,
-            versions=versions,
-            candidates=candidates_of(self, words, versions, period),
-            segments=segments_of(self.profile, versions, self.calendar.as_of_day(period)),
-        )
-
-    def blocks(self, period: int, size: int = BLOCK_SIZE) -> Iterator[CustomerBlock]:
-        """Every customer known at `period`, a block at a time."""
-        known = self.known_at(period)
-        for start in range(0, len(known), size):
-            yield self.block(known[start : start + size], period)
 
     @classmethod
     def open(cls, folder: Path) -> CustomerStates:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import BLOCK_SIZE
 from ..calendar import Calendar
+from ..chunks import BLOCK_SIZE
 from ..contracts import BIRTH_DATE, FOUNDED_ON, KIND, KINDS, TIER
 from ..kernels import kernel
 from .history import HoldingsHistory

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerStates
+from features import CustomerStates, block_of
 from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput, NotFound
 
@@ -88,7 +88,7 @@ class BookRanking:
         while self._waiting:
             some = self._waiting[0]
             try:
-                block = states.block(some, states.as_of_period)
+                block = block_of(states, some, states.as_of_period)
                 decisions = self._recommender.decide(block, self._context, limit=self._limit, fresh=self._fresh)
                 self._parts.append(_Part.of(decisions))
             except NotFound:  # the question is wrong, not a customer

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, block_of, blocks_of
 from features.clock import Clock
 from features.errors import NotFound
 from training import Bundle
@@ -191,7 +191,7 @@ class Recommender:
     ) -> Iterator[Decisions]:
         """Decisions for everybody, a block at a time, through the same path as one customer's."""
         context = self.context(channel)
-        for block in self.states.blocks(self.states.as_of_period):
+        for block in blocks_of(self.states, self.states.as_of_period):
             yield self.decide(block, context, limit=limit, products=products, fresh=fresh)
 
     def decide(
@@ -216,7 +216,7 @@ class Recommender:
         return decide(propensities, block, self._compiled, context, limit=limit, products=products, fresh=fresh)
 
     def _block_at(self, positions: NDArray[np.int64], fresh: FreshEvents, day: date) -> CustomerBlock:
-        return fresh.lay_over(self.states.block(positions, self.states.as_of_period), day)
+        return fresh.lay_over(block_of(self.states, positions, self.states.as_of_period), day)
 
     def _of_families(self, families: tuple[str, ...]) -> NDArray[np.bool_] | None:
         """Shape (n_products,): the products of `families`; None: of all."""

@@ -117,10 +117,11 @@ def list_features(
     """Print the feature dictionary: name, family, dtype and meaning of every feature of a workspace's states."""
     from rich.table import Table
 
+    from features import feature_set_of
     from features.progress import report_console
     from features.states import current_states
 
-    dictionary = current_states(workspace).feature_set.dictionary()
+    dictionary = feature_set_of(current_states(workspace)).dictionary()
     if as_json:
         typer.echo(json.dumps(dictionary, ensure_ascii=False, indent=1))
         return

@@ -10,6 +10,7 @@ import numpy as np
 from rich.panel import Panel
 from rich.table import Table
 
+from features import feature_set_of
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.clock import Clock
 from features.config import CONFIG_FILE, read_section
@@ -140,7 +141,7 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
         f"Tables     {tables}\n"
         f"States     {manifest.n_customers:,} customers, {manifest.n_accounts:,} accounts, "
         f"{len(outcome.states.catalogue)} products, as of {manifest.as_of}\n"
-        f"Features   {len(outcome.states.feature_set.names)} ({_command()} features list {workspace})\n"
+        f"Features   {len(feature_set_of(outcome.states).names)} ({_command()} features list {workspace})\n"
         f"Champion   {selected}, version {version} in MLflow "
         f"({_command('mlflow')} ui --backend-store-uri sqlite:///{workspace / 'mlflow.db'})",
         title="What was built",

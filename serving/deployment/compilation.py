@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features import block_of
 from features.build import build_states
 from features.clock import Clock
 from features.contracts import PRODUCT_ID
@@ -109,5 +110,5 @@ def _answer_all(recommender: Recommender) -> None:
     """All that is asked of a service about customers, and a target list."""
     warm_up(recommender)
     states = recommender.states
-    many = states.block(np.resize(np.arange(states.n_customers), _LIST), states.as_of_period)
+    many = block_of(states, np.resize(np.arange(states.n_customers), _LIST), states.as_of_period)
     recommender.decide(many, recommender.context(), limit=1)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from features import CustomerBlock
+from features import CustomerBlock, blocks_of
 from features.errors import BadInput
 
 from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Layer, Policy, Reason, decide
@@ -231,7 +231,7 @@ def decided(
     scores = scores or Scores()
     total = len(states.known_at(period)) * len(scenarios)
     task = progress.add_task(_described(len(scenarios)), total=total) if progress else None
-    for block in states.blocks(period):
+    for block in blocks_of(states, period):
         for number, scenario in enumerate(scenarios):
             fresh, laid_over = scores.laid_over(scenario, block)
             propensities = scores.of(scenario.score, laid_over)

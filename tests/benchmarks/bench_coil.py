@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
-from features import CustomerBlock, CustomerStates, build_states
+from features import CustomerBlock, CustomerStates, block_of, build_states
 from features.sources.importers import import_coil
 from features.sources.importers.coil import TARGET
 from tests.benchmarks.figures import REAL_DATA, report
@@ -96,7 +96,7 @@ def main() -> None:
 def question(states: CustomerStates) -> WhoHolds:
     """Who holds the target: of every customer, with features."""
     product = states.catalogue.position_of(TARGET)
-    block = states.block(np.arange(states.n_customers), states.as_of_period)
+    block = block_of(states, np.arange(states.n_customers), states.as_of_period)
     hidden = np.zeros(block.held.shape, dtype=np.bool_)
     hidden[:, product] = True
     # blocks with something hidden leave balances out, for a product's own would give it away; the target has none

@@ -59,6 +59,7 @@ def block_of(words: np.ndarray, candidates: np.ndarray) -> CustomerBlock:
     n_customers = len(words)
     return CustomerBlock(
         states=SimpleNamespace(n_products=N_PRODUCTS),
+        feature_set=None,
         positions=np.arange(n_customers),
         period=24_240,
         words=words,

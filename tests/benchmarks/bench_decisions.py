@@ -18,8 +18,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from features import CustomerStates
-from features.blocks import BLOCK_SIZE
+from features import BLOCK_SIZE, CustomerStates, block_of, blocks_of
 from serving.decisions import CompiledPolicy, Context, decide
 from tests.benchmarks.bench_features import AS_OF, N_CUSTOMERS, N_PRODUCTS, NEWEST
 from tests.benchmarks.decision_bank import forty_rules, write_bank
@@ -61,11 +60,11 @@ def decisions_alone(folder: Path) -> None:
     states = CustomerStates.open(folder)
     policy = CompiledPolicy.of(forty_rules(), states, NEWEST, np.full(N_PRODUCTS, 10_000))
     scores = np.random.default_rng(1).random((BLOCK_SIZE, N_PRODUCTS), dtype=np.float32) * np.float32(0.02)
-    first = states.block(np.arange(1000), NEWEST)
+    first = block_of(states, np.arange(1000), NEWEST)
     decide(scores[:1000], first, policy, CONTEXT, limit=LIMIT)  # compiles
     before = peak()
     taken, sizes, offered = [], [], 0
-    for block in states.blocks(NEWEST):
+    for block in blocks_of(states, NEWEST):
         given = scores[: block.n_customers]
         start = time.perf_counter()
         decisions = decide(given, block, policy, CONTEXT, limit=LIMIT)
@@ -80,7 +79,7 @@ def decisions_alone(folder: Path) -> None:
         f"{GOAL_A_SECOND:,}: {'reached' if a_second[1] > GOAL_A_SECOND else 'MISSED'}"
     )
     numba.set_num_threads(1)
-    blocks = [states.block(np.array([position]), NEWEST) for position in range(SINGLES)]
+    blocks = [block_of(states, np.array([position]), NEWEST) for position in range(SINGLES)]
     one = microseconds(lambda n: decide(scores[n : n + 1], blocks[n], policy, CONTEXT, limit=LIMIT))
     print(
         f"decide, one customer: {one[0]:.0f} [{one[1]:.0f}, {one[2]:.0f}] µs | goal {GOAL_ONE:.0f}: "
@@ -129,7 +128,7 @@ def from_states(states: CustomerStates, policy: CompiledPolicy) -> list[dict]:
 def whole_way(model: Propensity, policy: CompiledPolicy, states: CustomerStates, positions: np.ndarray) -> list[float]:
     """Seconds of the view of the states, features, scores and decisions."""
     marks = [time.perf_counter()]
-    block = states.block(positions, NEWEST)
+    block = block_of(states, positions, NEWEST)
     marks.append(time.perf_counter())
     _ = block.features
     marks.append(time.perf_counter())
@@ -142,7 +141,7 @@ def whole_way(model: Propensity, policy: CompiledPolicy, states: CustomerStates,
 
 def predict(model: Propensity, states: CustomerStates, positions: np.ndarray) -> float:
     """Seconds of LightGBM's predict, features given, of the boosters of each kind for that kind's customers."""
-    block = states.block(positions, NEWEST)
+    block = block_of(states, positions, NEWEST)
     seconds = 0.0
     for kind, learners in model._learners.items():
         mine = block.features[block.kinds == kind]

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features import block_of, blocks_of, feature_set_of
 from features.calendar import Calendar
 from features.catalogue import Catalogue, Product
 from features.contracts import KINDS
@@ -151,15 +152,15 @@ def write_states(folder: Path, words: np.ndarray, rng: np.random.Generator) -> N
 def measure(folder: Path) -> None:
     """Stream every customer's features at the newest date; print seconds of each time, peak memory and columns."""
     states = CustomerStates.open(folder)
-    _ = states.block(np.arange(10), NEWEST).features  # compiles, or loads what was compiled
+    _ = block_of(states, np.arange(10), NEWEST).features  # compiles, or loads what was compiled
     seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        rows = sum(block.features.shape[0] for block in states.blocks(NEWEST))
+        rows = sum(block.features.shape[0] for block in blocks_of(states, NEWEST))
         seconds.append(time.perf_counter() - start)
         assert rows == N_CUSTOMERS
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": seconds, "gigabytes": gigabytes, "columns": len(states.feature_set.names)}))
+    print(json.dumps({"seconds": seconds, "gigabytes": gigabytes, "columns": len(feature_set_of(states).names)}))
 
 
 def panel_of(words: np.ndarray) -> pd.DataFrame:
@@ -203,8 +204,8 @@ def pandas_seconds(words: np.ndarray, folder: Path) -> np.ndarray:
         found = pandas_features(panel)
         seconds.append(time.perf_counter() - start)
     states = CustomerStates.open(folder)
-    names = states.feature_set.names
-    ours = states.block(np.arange(SAMPLE), NEWEST).features[:, [names.index(name) for name in found.columns]]
+    names = feature_set_of(states).names
+    ours = block_of(states, np.arange(SAMPLE), NEWEST).features[:, [names.index(name) for name in found.columns]]
     np.testing.assert_array_equal(ours, found.to_numpy(dtype=np.float32))
     return np.array(seconds)
 

@@ -18,7 +18,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates, build_states
+from features import CustomerBlock, CustomerStates, block_of, build_states
 from features.sources.importers import import_scf
 from features.sources.importers.scf import ATTRIBUTES
 from tests.benchmarks.figures import REAL_DATA, report
@@ -43,7 +43,7 @@ class LightGBMPerProduct:
         held = np.asarray(examples.holdings().toarray()).astype(np.bool_)
         learners = np.flatnonzero(held.any(axis=1))
         held = held[learners]
-        attributes = self._attributes(states.block(learners, states.as_of_period))
+        attributes = self._attributes(block_of(states, learners, states.as_of_period))
         self._boosters = []
         for product in range(examples.n_products):
             others = held.copy()
@@ -63,7 +63,7 @@ class LightGBMPerProduct:
         )
 
     def _attributes(self, block: CustomerBlock) -> NDArray[np.float32]:
-        names = block.states.feature_set.names
+        names = block.feature_set.names
         return block.features[:, [names.index(name) for name in COLUMNS]]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features import build_states, current_states
+from features import blocks_of, build_states, current_states
 from features.sources.importers import import_santander
 from tests.features.sources.santander_lookalike import write_lookalike
 from training import CHAMPION, Bundle, Tracking, train
@@ -67,13 +67,13 @@ def measure(scratch: Path) -> None:
         build_states(scratch / "tables", workspace)
     with timed("features", seconds):
         states = current_states(workspace)
-        n_features = sum(block.features.size for block in states.blocks(states.as_of_period))
+        n_features = sum(block.features.size for block in blocks_of(states, states.as_of_period))
     with timed("train", seconds):
         outcome = train(workspace)
     with timed("score", seconds):
         bundle = Bundle.open(Tracking(workspace).version(CHAMPION).folder, only_selected=True)
         suggestions = np.concatenate(
-            [top_k(bundle.propensities(block), block.candidates, K) for block in states.blocks(states.as_of_period)]
+            [top_k(bundle.propensities(block), block.candidates, K) for block in blocks_of(states, states.as_of_period)]
         )
     print(
         f"{n_features:,} features of everybody at the newest date; selected {outcome.selected}, by MAP@{K}: "

@@ -17,7 +17,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, build_states
+from features import CustomerBlock, build_states, feature_set_of
 from features.sources.synthetic import SyntheticBank, generate
 from tests.benchmarks.figures import TrueProbabilities, report, share_of
 from training.config import TrainingConfig
@@ -106,7 +106,7 @@ class Shape(ABC):
         self._model: Model | None = None
 
     def fit(self, examples: Examples) -> Shape:
-        names = examples.states.feature_set.names
+        names = feature_set_of(examples.states).names
         self._columns = np.flatnonzero([name.partition(":")[0] not in LEFT_OUT for name in names])
         if self._collaborative:
             # holdings as known at the first date, before any label

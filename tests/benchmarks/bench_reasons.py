@@ -18,7 +18,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from features import CustomerBlock, build_states
+from features import CustomerBlock, block_of, build_states
 from features.sources.synthetic import SyntheticBank, generate
 from features.states import current_states
 from serving.decisions import CompiledPolicy, Context, Decisions, decide
@@ -71,7 +71,7 @@ class Desk:
 
     def decided(self, positions: np.ndarray) -> tuple[CustomerBlock, Decisions]:
         """A block, scored and decided."""
-        block = self.states.block(positions, self.states.as_of_period)
+        block = block_of(self.states, positions, self.states.as_of_period)
         return block, decide(self.bundle.propensities(block), block, self.policy, self.context, limit=LIMIT)
 
     def figures(self) -> list[dict]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from features import CustomerStates
+from features import CustomerStates, block_of, feature_set_of
 from tests.benchmarks.bench_features import NEWEST, simulated_words, write_states
 from training.examples import DatedExamples
 from training.models import Propensity
@@ -52,7 +52,7 @@ def everyone(states: CustomerStates, engines: list[ScoringEngine]) -> list[dict]
     ours, lightgbm = [], []
     customers = np.arange(N_CUSTOMERS)
     for number, positions in enumerate(np.array_split(customers, 1 + N_CUSTOMERS // 65_536)):
-        features = states.block(positions, NEWEST).features
+        features = block_of(states, positions, NEWEST).features
         narrow = np.ascontiguousarray(features[:, engines[0].columns])
         if number == 0:
             scores_of(engines, features[:1000])  # compiles
@@ -96,8 +96,8 @@ def one_customer(states: CustomerStates, model: Propensity, engines: list[Scorin
     """Microseconds of one customer's scores for all products, as the service computes them: on one thread."""
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
-    blocks = [states.block(np.array([position]), NEWEST) for position in range(SINGLES)]
-    features = microseconds(lambda number: states.feature_set.compute(blocks[number]))
+    blocks = [block_of(states, np.array([position]), NEWEST) for position in range(SINGLES)]
+    features = microseconds(lambda number: feature_set_of(states).compute(blocks[number]))
     rows = [block.features for block in blocks]
     narrow = [row[:, engines[0].columns] for row in rows]
     engine = microseconds(lambda number: scores_of(engines, rows[number]))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from features import build_states
+from features import block_of, build_states
 from features.sources.importers import import_hillstrom
 from features.sources.synthetic import SyntheticBank, Truth, generate
 from training import TrainingConfig
@@ -121,7 +121,7 @@ def measure_synthetic(scratch: Path) -> None:
     states = build_states(scratch / "bank" / "tables", scratch / "synthetic").states
     bundle, _ = fit_bundle(states, TrainingConfig(models=("popularity", "propensity")))
     cut = bundle.manifest.trained_to
-    bundle.propensities(states.block(np.arange(100), cut))  # compiled before the clock starts
+    bundle.propensities(block_of(states, np.arange(100), cut))  # compiled before the clock starts
     started = time.perf_counter()
     trials = trials_of(
         states, horizon=1, known_to=cut, newest=UpliftConfig().max_contacts, propensities=bundle.propensities
@@ -134,7 +134,7 @@ def measure_synthetic(scratch: Path) -> None:
     learners[BASELINE] = LEARNERS[BASELINE]().fit(trials)
     truth = Truth.open(scratch / "bank" / "truth")
     rows = np.searchsorted(truth.customer_ids, states.customer_ids.astype(np.str_))
-    block = states.block(np.arange(states.n_customers), cut)
+    block = block_of(states, np.arange(states.n_customers), cut)
     possible = block.candidates & (truth.probability(cut)[rows] > 0)
     expected = truth.effect(cut)[rows][possible]
     propensities = bundle.propensities(block)

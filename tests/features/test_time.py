@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.blocks import CustomerBlock
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
@@ -26,7 +27,7 @@ def build(folder: Path, tables: Tables, config: BuildConfig | None = None, as_of
 
 
 def everyone_known(states: CustomerStates, period: int) -> CustomerBlock:
-    return states.block(states.known_at(period), period)
+    return block_of(states, states.known_at(period), period)
 
 
 def assert_same_knowledge(one: CustomerBlock, other: CustomerBlock) -> None:
@@ -39,7 +40,7 @@ def assert_same_knowledge(one: CustomerBlock, other: CustomerBlock) -> None:
     for name in ("words", "held", "candidates", "kinds"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name, strict=True)
     columns, other_columns = (
-        dict(zip(b.states.feature_set.names, b.features.T.view(np.uint32), strict=True)) for b in (one, other)
+        dict(zip(feature_set_of(b.states).names, b.features.T.view(np.uint32), strict=True)) for b in (one, other)
     )
     common = columns.keys() & other_columns.keys()
     assert {"held:card", "tier", "segment_holding_share:card", "products_held"} <= common
@@ -161,8 +162,8 @@ def small_bank(**tables: list[dict]) -> Tables:
 
 
 def feature(states: CustomerStates, name: str, customer_id: str, period: int) -> float:
-    block = states.block(np.array([states.position_of(customer_id)]), period)
-    return float(block.features[0, states.feature_set.names.index(name)])
+    block = block_of(states, np.array([states.position_of(customer_id)]), period)
+    return float(block.features[0, feature_set_of(states).names.index(name)])
 
 
 def test_a_later_version_with_a_known_text_does_not_renumber_the_texts(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_a_customer_not_known_yet_is_like_nobody_in_particular(tmp_path: Path) -
         customer("c1", tier="VIP", valid_from=date(2024, 6, 1)),
     ]
     states = build(tmp_path, small_bank(customers=customers, accounts=[account("a1", "c0", date(2023, 7, 1))]))
-    block = states.block(np.array([1]), JUNE - 1)
+    block = block_of(states, np.array([1]), JUNE - 1)
     assert block.versions.tolist() == [-1]
     assert block.kinds.tolist() == [0]
     no_tier, no_age = 1, 6  # after the only tier; after five age bands and the first

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 
+from features import block_of, blocks_of
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, generate
 from serving.decisions import Decisions
@@ -58,7 +59,7 @@ def test_online_is_batch(recommender, batch):
     try:
         for row in drawn:
             position = batch["positions"][row : row + 1]
-            alone = recommender.decide(states.block(position, states.as_of_period), context, limit=LIMIT)
+            alone = recommender.decide(block_of(states, position, states.as_of_period), context, limit=LIMIT)
             for name in ARRAYS:
                 assert getattr(alone, name).tobytes() == batch[name][row].tobytes(), (name, position)
     finally:
@@ -67,7 +68,9 @@ def test_online_is_batch(recommender, batch):
 
 def test_the_size_of_blocks_changes_nothing(recommender, batch):
     context, period = recommender.context(), recommender.states.as_of_period
-    parts = [recommender.decide(block, context, limit=LIMIT) for block in recommender.states.blocks(period, size=777)]
+    parts = [
+        recommender.decide(block, context, limit=LIMIT) for block in blocks_of(recommender.states, period, size=777)
+    ]
     for name in ARRAYS:
         assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == batch[name].tobytes(), name
 

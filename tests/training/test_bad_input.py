@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from features import current_states
+from features import block_of, current_states
 from features.build import build_states
 from features.errors import BadInput, NotReady
 from tests.training.banks import light, write_bank
@@ -83,7 +83,7 @@ def assert_trains_and_scores(states):
     """Every model gives a probability to every candidate, alone as among all; the bundle and everybody's block."""
     bundle, validation = fit_bundle(states, CONFIG)
     assert set(validation) == set(bundle.names)
-    everyone = states.block(np.arange(states.n_customers), states.as_of_period)
+    everyone = block_of(states, np.arange(states.n_customers), states.as_of_period)
     assert everyone.candidates.any()
     for name in bundle.names:
         found = bundle.propensities(everyone, name)

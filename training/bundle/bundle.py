@@ -167,7 +167,7 @@ class Bundle:
             terms = terms.only(view.acquisitions[asked.products] > 0)
         found = terms.summed_up(len(self.layout.features))
         if aligned is not block:
-            found = found.laid_out(self.layout.features, block.states.feature_set.names)
+            found = found.laid_out(self.layout.features, block.feature_set.names)
         if asked.some_hardly_known:
             found = self._mixed(found, block, aligned.segments, asked.products)
         if name == BLEND and block.availability is not None:

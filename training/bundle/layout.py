@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Catalogue, CustomerBlock, CustomerStates
+from features import Catalogue, CustomerBlock, CustomerStates, feature_set_of
 from features.contracts import TIER
 from features.errors import BadInput
 from features.states.segments import retiered
@@ -39,8 +39,10 @@ class Layout:
     def of(cls, states: CustomerStates) -> Layout:
         """The layout of `states`."""
         vocabularies = states.profile.vocabularies
-        used = {name: vocabularies[name] for name in vocabularies if name in states.feature_set.names or name == TIER}
-        return cls(states.manifest.frequency, states.catalogue.product_ids, states.feature_set.names, used)
+        used = {
+            name: vocabularies[name] for name in vocabularies if name in feature_set_of(states).names or name == TIER
+        }
+        return cls(states.manifest.frequency, states.catalogue.product_ids, feature_set_of(states).names, used)
 
     def align(self, block: CustomerBlock) -> CustomerBlock:
         """`block` with this layout's columns.
@@ -78,7 +80,7 @@ class Layout:
         return _columns(scores, _positions(self.products, theirs), np.float32(0))
 
     def _features(self, block: CustomerBlock) -> NDArray[np.float32]:
-        features = _columns(block.features, _positions(block.states.feature_set.names, self.features), np.nan)
+        features = _columns(block.features, _positions(block.feature_set.names, self.features), np.nan)
         for column, name in enumerate(self.features):
             words = self.vocabularies.get(name)
             theirs = block.states.profile.vocabularies.get(name, ())

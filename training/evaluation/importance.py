@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, feature_set_of
 from features.errors import NotReady
 
 from ..ranking import top_k
@@ -223,7 +223,7 @@ def _sampled(
 def _units(states: CustomerStates) -> list[ExchangedUnit]:
     """Every family and every group; holdings and segment as models read them beside the features come with both."""
     groups: dict[tuple[str, str], list[int]] = {}
-    for column, feature in enumerate(states.feature_set.dictionary()):
+    for column, feature in enumerate(feature_set_of(states).dictionary()):
         groups.setdefault((feature["family"], feature["name"].partition(":")[0]), []).append(column)
     families: dict[str, list[int]] = {}
     for (family, _), columns in groups.items():
@@ -244,7 +244,7 @@ _HOLDINGS, _PROFILE = "holdings", "profile"  # families
 
 def _singles(states: CustomerStates, groups: list[UnitImportance], sample: list[_Sample]) -> list[ExchangedUnit]:
     """The columns of `groups`, each alone."""
-    names = states.feature_set.names
+    names = feature_set_of(states).names
     singles = []
     for group in groups:
         columns = [column for column, name in enumerate(names) if name.partition(":")[0] == group.name]

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from features import BLOCK_SIZE, CustomerBlock, CustomerStates
+from features import BLOCK_SIZE, CustomerBlock, CustomerStates, block_of, blocks_of
 from features.errors import BadInput
 
 
@@ -97,7 +97,7 @@ class DatedExamples(Examples):
     def batches(self) -> Iterator[Batch]:
         """Every customer known at each period, a block at a time, oldest period first."""
         for period in sorted(self.periods):
-            for block in self.states.blocks(period):
+            for block in blocks_of(self.states, period):
                 acquired = self.states.history.opened_within(block.positions, period, self.horizon)
                 yield Batch(block, acquired & block.candidates)
 
@@ -130,7 +130,7 @@ class HiddenHoldings(Examples):
         """One row for each product hidden."""
         drawn = np.random.default_rng(self.seed)
         for start in range(0, len(self.positions), BLOCK_SIZE):
-            whole = self.states.block(self.positions[start : start + BLOCK_SIZE], self.latest_period)
+            whole = block_of(self.states, self.positions[start : start + BLOCK_SIZE], self.latest_period)
             # a product no longer on sale cannot be asked back
             askable = whole.held & whole.without(whole.held).candidates
             rows, products = np.nonzero(askable)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, feature_set_of
 from features.build import BuildConfig, build_states
 from features.checks import CheckReport
 from features.errors import BadInput, NotReady
@@ -100,7 +100,7 @@ def train(
         bundle, validation = fit_bundle(states, config, progress)
         effects = _fit_effects(bundle, states, config, progress)
         tracking.log_metrics(run_id, {f"validation/{config.select_by}/{k}": v for k, v in validation.items()})
-        tracking.log_text(run_id, json.dumps(states.feature_set.dictionary(), indent=1), "features.json")
+        tracking.log_text(run_id, json.dumps(feature_set_of(states).dictionary(), indent=1), "features.json")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / BUNDLE
             folder.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from features import CustomerStates
+from features import CustomerStates, block_of
 from features.errors import BadInput, NotReady
 from features.states import current_states
 
@@ -94,7 +94,7 @@ def uplift_of_bundle(bundle: Bundle, states: CustomerStates, config: EvaluationC
     effects = np.zeros(len(later))
     for period in np.unique(later.periods).tolist():
         there = np.flatnonzero(later.periods == period)
-        found = bundle.effects(states.block(later.customers[there], period))
+        found = bundle.effects(block_of(states, later.customers[there], period))
         if found is not None:
             effects[there] = found[np.arange(len(there)), later.products[there]]
     return intervals_of(Ranked(effects, later).figures(seed=config.seed, resamples=config.resamples))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Catalogue, CustomerStates
+from features import Catalogue, CustomerStates, feature_set_of
 from features.contracts import KINDS, RISK_RATINGS
 from features.errors import BadInput
 
@@ -43,7 +43,7 @@ class Design:
         product_ids = {product_id: position for position, product_id in enumerate(states.catalogue.product_ids)}
         customer: list[int] = []
         groups: dict[str, NDArray[np.int64]] = {}
-        for column, name in enumerate(states.feature_set.names):
+        for column, name in enumerate(feature_set_of(states).names):
             group, _, key = name.partition(":")
             if key in product_ids:
                 own = groups.setdefault(group, np.full(len(product_ids), -1, dtype=np.int64))

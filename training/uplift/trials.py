@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, block_of
 
 from .design import Design
 
@@ -145,7 +145,7 @@ def _of_period(
     propensities: Callable[[CustomerBlock], NDArray[np.float32]] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
     """Of contacts made in the period after `period`: those about a candidate, their rows, whether it was acquired."""
-    block = states.block(customers, period)
+    block = block_of(states, customers, period)
     possible = np.flatnonzero(block.candidates[np.arange(len(customers)), products])
     block, products = block.take(possible), products[possible]
     pairs = (np.arange(len(possible)), products)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from features import feature_set_of
+
 from ...decisions.policy.words import policy_words
 from ...language import Language
 from ..answers import json_response
@@ -37,7 +39,7 @@ async def model(request: Request, principal: SeeingVersions) -> Response:
             "horizon": manifest.horizon,
             "trained_to": states.calendar.end_of(manifest.trained_to),
             "trained_from_states": manifest.build_id,
-            "features": len(states.feature_set.names),
+            "features": len(feature_set_of(states).names),
             "seed": manifest.seed,
             "versions": recommender.versions.to_dict(),
         }

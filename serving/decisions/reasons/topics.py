@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Calendar, Catalogue, CustomerStates
+from features import Calendar, Catalogue, CustomerStates, feature_set_of
 from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, ONBOARDED_ON, TIER
 from features.featureset import FeatureSet
 from features.kernels import kernel
@@ -133,8 +133,8 @@ class Topics:
 
     def __init__(self, states: CustomerStates) -> None:
         columns: dict[_Key, list[int]] = {}
-        names = states.feature_set.names
-        for column, described in enumerate(states.feature_set.dictionary()):
+        names = feature_set_of(states).names
+        for column, described in enumerate(feature_set_of(states).dictionary()):
             key = _key_of(described["family"], described["name"], described["dtype"])
             columns.setdefault(key, []).append(column)
         self.names: tuple[Said, ...] = product_names(states.catalogue)
@@ -163,9 +163,9 @@ class Topics:
     @classmethod
     def of(cls, states: CustomerStates) -> Topics:
         """Those of `states`, made once."""
-        found = _KEPT.get(states.feature_set)
+        found = _KEPT.get(feature_set_of(states))
         if found is None:
-            found = _KEPT[states.feature_set] = cls(states)
+            found = _KEPT[feature_set_of(states)] = cls(states)
         return found
 
     def as_of(self, period: int) -> AsOf:

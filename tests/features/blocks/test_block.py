@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from features import block_of, blocks_of, feature_set_of
 from features.build import build_states
 from features.errors import BadInput, NotFound
 from features.states import CustomerStates
@@ -40,23 +41,23 @@ def positions(states: CustomerStates, *customer_ids: str) -> np.ndarray:
 
 def test_a_candidate_is_not_held_on_sale_and_for_this_kind_of_customer(states: CustomerStates) -> None:
     # in June the loan is off sale; the pool is for companies, the card for people
-    june = states.block(positions(states, "person", "both"), JUNE)
+    june = block_of(states, positions(states, "person", "both"), JUNE)
     assert june.held[0].tolist() == [True, True, False, False, False]
     assert june.candidates.tolist() == [[False, False, True, False, False], [False, True, True, False, True]]
     # in March the fund is not on sale yet, the card not yet held; the loan, on sale, is held
-    march = states.block(positions(states, "person", "both"), JUNE - 3)
+    march = block_of(states, positions(states, "person", "both"), JUNE - 3)
     assert march.held[0].tolist() == [False, True, False, True, False]
     assert march.candidates.tolist() == [[True, False, False, False, False], [False, True, False, True, True]]
 
 
 def test_who_was_not_known_may_acquire_what_is_on_sale_to_anybody(states: CustomerStates) -> None:
-    block = states.block(positions(states, "stranger"), JUNE - 1)
+    block = block_of(states, positions(states, "stranger"), JUNE - 1)
     assert block.versions.tolist() == [-1]
     assert block.candidates.tolist() == [[True, True, True, True, True]]
 
 
 def test_words_and_kinds_of_a_block(states: CustomerStates) -> None:
-    block = states.block(positions(states, "person", "both"), JUNE)
+    block = block_of(states, positions(states, "person", "both"), JUNE)
     assert block.words[0].tolist() == [0b11, ALL_BITS, 0, 0b11110, 0]
     assert block.words[1].tolist() == [0, 0, 0b111000, 0, 0]
     assert block.kinds.tolist() == [0, 1]
@@ -64,21 +65,21 @@ def test_words_and_kinds_of_a_block(states: CustomerStates) -> None:
 
 
 def test_hidden_products_were_never_held_and_may_be_acquired_again(states: CustomerStates) -> None:
-    block = states.block(positions(states, "person", "both"), JUNE)
+    block = block_of(states, positions(states, "person", "both"), JUNE)
     hidden = np.zeros((2, 5), dtype=bool)
     hidden[0, CARD] = hidden[0, LOAN] = True
     without = block.without(hidden)
     assert without.words[0].tolist() == [0, ALL_BITS, 0, 0, 0]
     assert without.words[1].tolist() == block.words[1].tolist()
     assert without.candidates[0].tolist() == [True, False, True, False, False]  # the loan is off sale
-    names = states.feature_set.names
+    names = feature_set_of(states).names
     assert without.features[0, names.index("products_held")] == 1
     assert without.features[0, names.index("age_since_drop:loan")].tolist() != 0
     assert np.isnan(without.features[0, names.index("age_since_drop:loan")])
 
 
 def test_what_can_be_bought_on_an_occasion_is_not_held_and_alone_a_candidate(states: CustomerStates) -> None:
-    block = states.block(positions(states, "person", "both"), JUNE)
+    block = block_of(states, positions(states, "person", "both"), JUNE)
     buyable = np.zeros((2, 5), dtype=bool)
     buyable[0, DEPOSIT] = buyable[1, CARD] = True
     availability = np.linspace(0.1, 1.0, 10, dtype=np.float32).reshape(2, 5)
@@ -90,7 +91,7 @@ def test_what_can_be_bought_on_an_occasion_is_not_held_and_alone_a_candidate(sta
 
 
 def test_taken_rows_are_the_same_customers(states: CustomerStates) -> None:
-    block = states.block(positions(states, "person", "both", "stranger"), JUNE)
+    block = block_of(states, positions(states, "person", "both", "stranger"), JUNE)
     features = block.features
     rows = np.array([2, 0, 2])
     taken = block.take(rows)
@@ -100,8 +101,8 @@ def test_taken_rows_are_the_same_customers(states: CustomerStates) -> None:
 
 
 def test_blocks_hold_every_known_customer_once_in_order(states: CustomerStates) -> None:
-    assert [block.positions.tolist() for block in states.blocks(JUNE, size=2)] == [[0, 1], [2]]
-    assert [block.positions.tolist() for block in states.blocks(JUNE - 1, size=2)] == [[0, 1]]
+    assert [block.positions.tolist() for block in blocks_of(states, JUNE, size=2)] == [[0, 1], [2]]
+    assert [block.positions.tolist() for block in blocks_of(states, JUNE - 1, size=2)] == [[0, 1]]
 
 
 def test_customers_are_found_by_id(states: CustomerStates) -> None:
@@ -122,4 +123,4 @@ def test_a_period_out_of_memory_is_refused(states: CustomerStates) -> None:
     assert states.manifest.depth == 6
     for period in (JUNE + 1, JUNE - 6):
         with pytest.raises(BadInput, match="is outside what the states remember: 6 periods up to 2024-06-30"):
-            states.block(np.array([0]), period)
+            block_of(states, np.array([0]), period)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.build import BuildConfig, build_states, building
 from features.build.packing import Packer
 from features.checks import CheckReport
@@ -80,8 +81,8 @@ def build(tables: Path, workspace: Path, config: BuildConfig | None = None) -> C
 def in_use(workspace: Path) -> str:
     """The id of the build in use, which can be read to its last feature."""
     states = current_states(workspace)
-    block = states.block(states.known_at(states.as_of_period), states.as_of_period)
-    assert block.features.shape == (block.n_customers, len(states.feature_set.names))
+    block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
+    assert block.features.shape == (block.n_customers, len(feature_set_of(states).names))
     return states.manifest.build_id
 
 
@@ -360,8 +361,8 @@ def test_sums_do_not_depend_on_the_order_of_rows(tmp_path: Path, amounts: tuple[
     ]
     write_parquet(tmp_path / "tables", tables)
     states = build(tmp_path / "tables", tmp_path / "workspace")
-    block = states.block(np.array([states.position_of("c00")]), JUNE)
-    features = dict(zip(states.feature_set.names, block.features[0].tolist(), strict=True))
+    block = block_of(states, np.array([states.position_of("c00")]), JUNE)
+    features = dict(zip(feature_set_of(states).names, block.features[0].tolist(), strict=True))
     assert (features["flow:inflow"], features["payments:paid"]) == (3, 3)
 
 

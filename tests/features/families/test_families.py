@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from features import block_of, feature_set_of
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
 from features.errors import BadInput
@@ -39,8 +40,8 @@ def test_every_feature_equals_the_oracle_of_its_name(bank: tuple[CustomerStates,
     states, tables = bank
     period = states.as_of_period - age
     oracle = FeatureOracle(tables, states.calendar, states.as_of_period, states.manifest.depth)
-    block = states.block(np.arange(states.n_customers), period)
-    names = states.feature_set.names
+    block = block_of(states, np.arange(states.n_customers), period)
+    names = feature_set_of(states).names
     for row in range(states.n_customers):
         customer = states.customer_id(row)
         expected = oracle.features(customer, period)
@@ -65,9 +66,9 @@ def test_customers_known_at_a_date_equal_the_oracles(bank: tuple[CustomerStates,
 
 def test_each_family_has_its_columns_in_the_dictionary(bank: tuple[CustomerStates, Tables]) -> None:
     states, _ = bank
-    dictionary = states.feature_set.dictionary()
-    assert [row["name"] for row in dictionary] == list(states.feature_set.names)
-    assert len(set(states.feature_set.names)) == len(states.feature_set.names)
+    dictionary = feature_set_of(states).dictionary()
+    assert [row["name"] for row in dictionary] == list(feature_set_of(states).names)
+    assert len(set(feature_set_of(states).names)) == len(feature_set_of(states).names)
     assert {row["family"] for row in dictionary} == {family.name for family in FAMILIES}
     assert all(row["meaning"] and row["dtype"] for row in dictionary)
 
@@ -76,16 +77,16 @@ def test_a_bank_without_optional_tables_has_no_columns_for_them(tmp_path: Path) 
     tables = RandomBank(16, Calendar()).tables()
     needed = {name: tables[name] for name in ("customers", "products", "accounts")}
     states = build(tmp_path, needed, Frequency.MONTH, 36)
-    families = {row["family"] for row in states.feature_set.dictionary()}
+    families = {row["family"] for row in feature_set_of(states).dictionary()}
     assert families == {"holdings", "profile", "adoption"}
-    assert not any(name.startswith("partner") for name in states.feature_set.names)
+    assert not any(name.startswith("partner") for name in feature_set_of(states).names)
     empty: Tables = {name: [] for name in ("balances", "activity", "payments", "contacts", "complaints")}
     oracle = FeatureOracle(tables | empty, states.calendar, states.as_of_period)
-    features = states.block(np.arange(states.n_customers), states.as_of_period).features
+    features = block_of(states, np.arange(states.n_customers), states.as_of_period).features
     for row in range(states.n_customers):
         expected = oracle.features(states.customer_id(row), states.as_of_period)
         np.testing.assert_allclose(
-            features[row], [expected[name] for name in states.feature_set.names], rtol=1e-5, atol=1e-5
+            features[row], [expected[name] for name in feature_set_of(states).names], rtol=1e-5, atol=1e-5
         )
 
 
@@ -98,4 +99,4 @@ def test_an_attribute_with_the_name_of_a_feature_is_refused(tmp_path: Path) -> N
     pq.write_table(customers.rename_columns(names), folder / "customers.parquet")
     states = build_states(folder, tmp_path / "workspace", as_of=NEWEST_DAY).states
     with pytest.raises(BadInput, match="the attribute 'season' of customers has the name of a feature"):
-        _ = states.feature_set
+        _ = feature_set_of(states)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.build import build_states
 from features.errors import BadInput
 from features.sources import BankTables
@@ -67,8 +68,8 @@ def test_a_hidden_policy_is_not_given_away_by_its_premium(tmp_path: Path) -> Non
     import_coil(two_customers(tmp_path / "source"), tmp_path / "tables")
     states = build_states(tmp_path / "tables", tmp_path / "workspace").states
     assert not states.manifest.dated
-    block = states.block(np.array([0]), states.as_of_period)
-    names = states.feature_set.names
+    block = block_of(states, np.array([0]), states.as_of_period)
+    names = feature_set_of(states).names
     assert block.features[0, names.index("balance:cars")] == 1000
     hidden = np.zeros(block.held.shape, dtype=bool)
     hidden[0, states.catalogue.position_of("PERSAUT")] = True

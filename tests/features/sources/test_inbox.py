@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features import block_of, feature_set_of
 from features.build import build_states
 from features.checks import INBOX_CHECK
 from features.checks.checking import Status
@@ -122,7 +123,7 @@ def test_a_bank_without_the_tables_has_what_the_inbox_tells(tmp_path):
     for log in (states.contacts, states.consents):
         assert log.indptr[position + 1] - log.indptr[position] == log.indptr[-1] == 1
     assert states.contacts.columns["conversation"].tolist() == [conversation_number("talk 1")]
-    assert "contacts_declined" in states.feature_set.names
+    assert "contacts_declined" in feature_set_of(states).names
     (warned,) = [each for each in build.checks.with_status(Status.WARN) if each.name == INBOX_CHECK]
     assert (warned.table, warned.rows, warned.first_keys) == ("contacts", 1, ("e2",))
     assert INBOX_CHECK in (tmp_path / "workspace" / "checks.json").read_text(encoding="utf-8")
@@ -132,11 +133,11 @@ def test_features_of_an_earlier_day_do_not_see_what_was_told_later(bank, tmp_pat
     """Contacted in June, on record in September: seen from September on."""
     fill(tmp_path / INBOX, [contact(1, day=date(2023, 6, 10), recorded=date(2023, 9, 1))])
     states = build_states(bank, tmp_path, as_of=AS_OF).states
-    column = states.feature_set.names.index("contacts_12")
+    column = feature_set_of(states).names.index("contacts_12")
     position = states.position_of("c2")
 
     def seen(months_back):
-        block = states.block(states.known_at(states.as_of_period), states.as_of_period - months_back)
+        block = block_of(states, states.known_at(states.as_of_period), states.as_of_period - months_back)
         return block.features[position, column]
 
     assert [seen(back) for back in (6, 5, 4, 3, 0)] == [0, 0, 0, 1, 1]  # June, July, August, September, December

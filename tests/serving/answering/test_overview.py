@@ -11,6 +11,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from features import block_of
 from features.build import build_states
 from features.contracts import PURPOSES, RISK_RATINGS
 from features.errors import NotFound
@@ -49,7 +50,7 @@ def seen(states, policy, customer_id, events=(), day=None):
     fresh = FreshEvents.of(states, events)
     day = day or max([states.calendar.end_of(states.as_of_period), *(event.day for event in events)])
     context = Context(policy.default_channel, day)
-    block = states.block(np.array([states.position_of(customer_id)]), states.as_of_period)
+    block = block_of(states, np.array([states.position_of(customer_id)]), states.as_of_period)
     block = fresh.lay_over(block, day)
     propensities = np.full((1, len(states.catalogue)), 0.5, dtype=np.float32)
     decisions = decide(propensities, block, compiled_policy, context, limit=1, fresh=fresh)

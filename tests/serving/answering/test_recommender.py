@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 
-from features import current_states
+from features import block_of, blocks_of, current_states, feature_set_of
 from features.errors import BadInput, NotFound, NotReady
 from serving.answering.recommender import Recommender
 from serving.decisions import Reason, decide
@@ -75,7 +75,7 @@ class TestParity:
         (whole,) = recommender.stream(limit=LIMIT)
         parts = [
             recommender.decide(block, recommender.context(), limit=LIMIT)
-            for block in recommender.states.blocks(recommender.states.as_of_period, size=97)
+            for block in blocks_of(recommender.states, recommender.states.as_of_period, size=97)
         ]
         assert len(parts) > 5
         for name in ("positions", "products", "propensities", "priorities", "steps", "excluded", "triggers"):
@@ -94,8 +94,8 @@ class TestDecide:
 
     def test_propensities_are_the_bundle_s_from_what_the_policy_lets_it_see(self, recommender):
         (decisions,) = recommender.stream(limit=LIMIT)
-        block = recommender.states.block(decisions.positions, recommender.states.as_of_period)
-        unseen = [n for n, name in enumerate(recommender.states.feature_set.names) if name == "region"]
+        block = block_of(recommender.states, decisions.positions, recommender.states.as_of_period)
+        unseen = [n for n, name in enumerate(feature_set_of(recommender.states).names) if name == "region"]
         assert recommender.policy.policy.attributes.not_used == ("region",)
         block.features[:, unseen] = np.nan
         rows, places = np.nonzero((decisions.products >= 0) & decisions.personalised[:, None])
@@ -104,7 +104,7 @@ class TestDecide:
 
     def test_nothing_held_is_offered(self, recommender):
         (decisions,) = recommender.stream(limit=LIMIT)
-        block = recommender.states.block(decisions.positions, recommender.states.as_of_period)
+        block = block_of(recommender.states, decisions.positions, recommender.states.as_of_period)
         rows, places = np.nonzero(decisions.products >= 0)
         products = decisions.products[rows, places]
         assert block.candidates[rows, products].all()
@@ -120,13 +120,13 @@ class TestDecide:
     def test_a_block_of_other_states_or_another_period_is_refused(self, recommender, trained):
         context, period = recommender.context(), recommender.states.as_of_period
         others = current_states(trained)
-        for block in (others.block(np.arange(3), period), recommender.states.block(np.arange(3), period - 1)):
+        for block in (block_of(others, np.arange(3), period), block_of(recommender.states, np.arange(3), period - 1)):
             with pytest.raises(BadInput, match="made ready for other states or another period"):
                 recommender.decide(block, context, limit=3)
 
     def test_a_propensity_that_is_nan_is_refused(self, recommender):
         states = recommender.states
-        block = states.block(np.arange(3), states.as_of_period)
+        block = block_of(states, np.arange(3), states.as_of_period)
         scores = np.full((3, len(states.catalogue)), np.nan, dtype=np.float32)
         compiled = recommender.compiled_for(recommender.policy.policy)
         with pytest.raises(BadInput, match="propensities are NaN"):
@@ -194,7 +194,7 @@ class TestWhatExplains:
 
         monkeypatch.setattr(recommender.bundle, "contributions", contributions)
         states = recommender.states
-        hidden = states.feature_set.names.index("region")
+        hidden = feature_set_of(states).names.index("region")
         compared = 0
         for position in range(0, states.n_customers, 40):
             served = recommender.recommend(states.customer_id(position), 3)

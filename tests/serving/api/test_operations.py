@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from features import feature_set_of
 from serving.access import create_demo_key
 from tests.serving.api.bank import Bank, assert_problem
 
@@ -104,7 +105,7 @@ class TestVersions:
         for name in ("selected", "horizon", "seed"):
             assert found[name] == getattr(manifest, name)
         assert found["trained_to"] == bank.recommender.states.calendar.end_of(manifest.trained_to).isoformat()
-        assert found["features"] == len(bank.recommender.states.feature_set.names)
+        assert found["features"] == len(feature_set_of(bank.recommender.states).names)
 
     def test_the_policy_in_use_in_words_and_as_written(self, bank, rm):
         loaded = bank.recommender.policy

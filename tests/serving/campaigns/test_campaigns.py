@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features import block_of
 from features.errors import BadInput, NotFound
 from serving.answering.recommendation import Versions
 from serving.campaigns import target_list, write_list
@@ -26,7 +27,7 @@ COLUMNS = (
 def pairs_of(recommender, product_ids):
     """Every pair of customer and product that the policy allows, with its priority."""
     states = recommender.states
-    block = states.block(states.known_at(states.as_of_period), states.as_of_period)
+    block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
     decisions = recommender.decide(block, recommender.context(), limit=1)
     allowed = (decisions.excluded & ~Reason.OUTRANKED.bit) == 0
     columns = [states.catalogue.position_of(product_id) for product_id in product_ids]

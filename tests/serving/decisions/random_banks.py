@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features import block_of
 from features.blocks import CustomerBlock
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
@@ -94,10 +95,10 @@ class Bank:
         """Several customers are taken from everybody's block, which is laid out once for each period."""
         positions = np.array([self.states.position_of(customer_id) for customer_id in customer_ids], dtype=np.int64)
         if len(positions) == 1:
-            return self.states.block(positions, period)
+            return block_of(self.states, positions, period)
         if period not in self._blocks:
             everyone = np.arange(self.states.n_customers)
-            self._blocks[period] = self.states.block(everyone, period)
+            self._blocks[period] = block_of(self.states, everyone, period)
         return self._blocks[period].take(positions)
 
     @cached_property

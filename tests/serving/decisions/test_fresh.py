@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from features import block_of
 from features.errors import BadInput, NotFound
 from serving.decisions import FreshEvent, FreshEvents, Reason
 from tests.serving.later import After
@@ -46,7 +47,7 @@ class TestTheNextDecisionKnows:
     def test_a_product_just_closed(self, recommender, customer):
         states = recommender.states
         position = np.array([states.position_of(customer)])
-        held = np.flatnonzero(states.block(position, states.as_of_period).held[0])
+        held = np.flatnonzero(block_of(states, position, states.as_of_period).held[0])
         product = states.catalogue.product_ids[held[0]]
         after = After(recommender, [event(customer, "closed", product_id=product)])
         assert reason(recommender, customer, product) == "HELD"
@@ -138,7 +139,7 @@ class TestPointInTime:
         events = [event(customer, "opened", product_id=product, day=tomorrow)]
         later = After(recommender, events)
         position = np.array([later.states.position_of(customer)])
-        block = later.states.block(position, later.states.as_of_period)
+        block = block_of(later.states, position, later.states.as_of_period)
         place = later.states.catalogue.position_of(product)
         for day, held in ((TODAY, False), (tomorrow, True)):
             assert later.fresh.lay_over(block, day).held[0, place] == held

@@ -5,11 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, blocks_of
 from serving.decisions import CompiledPolicy, Policy
 from serving.decisions.policy.loading import parse_policy
 from serving.decisions.policy.marked_yaml import parse_document
@@ -101,5 +102,4 @@ def scenarios_on(
 
 def in_blocks_of(size: int, monkeypatch) -> None:
     """Let streams come in small blocks."""
-    blocks = CustomerStates.blocks
-    monkeypatch.setattr(CustomerStates, "blocks", lambda self, period: blocks(self, period, size))
+    monkeypatch.setattr("serving.simulation.simulation.blocks_of", partial(blocks_of, size=size))

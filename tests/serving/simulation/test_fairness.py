@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from features import current_states
+from features import block_of, current_states
 from features.checks import Status
 from serving.commands.policy_reports import fairness_table
 from serving.decisions import Reason, decide
@@ -166,7 +166,7 @@ class Hand:
 
 @pytest.fixture(scope="module")
 def everybody(states):
-    return states.block(states.known_at(states.as_of_period), states.as_of_period)
+    return block_of(states, states.known_at(states.as_of_period), states.as_of_period)
 
 
 def texts(block, name) -> list[str | None]:

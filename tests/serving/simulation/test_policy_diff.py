@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from features import current_states
+from features import block_of, current_states
 from features.errors import NotFound
 from serving.commands.policy_reports import change_in_words, diff_tables
 from serving.decisions import Policy, decide
@@ -240,7 +240,7 @@ def test_all_changes_together_make_the_new_policy(data):
 def shown_by(policy: Policy, states, score=hand_made, channel=None):
     """What each customer is shown, as product ids, and the decisions."""
     scenario = scenarios_on(states, channel=channel)(policy)
-    block = states.block(states.known_at(states.as_of_period), states.as_of_period)
+    block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
     decisions = decide(score(block), block, scenario.policy, scenario.context, limit=LIMIT)
     products = states.catalogue.product_ids
     return [[products[product] for product in row if product >= 0] for row in decisions.products], decisions, scenario
@@ -250,7 +250,7 @@ def by_hand(old: Policy, new: Policy, states, old_score=hand_made, new_score=han
     """What `Difference.to_dict` says, customer by customer."""
     before, old_decisions, scenario = shown_by(old, states, old_score)
     after, new_decisions, _ = shown_by(new, states, new_score)
-    block = states.block(states.known_at(states.as_of_period), states.as_of_period)
+    block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
     propensities, products = judge(block), states.catalogue.product_ids
     scales = scenario.policy.value.scales(old_decisions.facts.assets)
     weights = scenario.policy.tables(scenario.context).weights

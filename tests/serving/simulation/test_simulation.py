@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from features import Calendar, current_states
+from features import Calendar, block_of, current_states
 from features.build import build_states
 from features.errors import BadInput, NotFound
 from serving.decisions import Context, Layer, Reason, decide
@@ -36,7 +36,7 @@ def simulation(states) -> Simulation:
 
 def decided_at_once(policy, context=None, limit=LIMIT):
     """The decisions on everybody known at the policy's period, in one block."""
-    block = policy.states.block(policy.states.known_at(policy.period), policy.period)
+    block = block_of(policy.states, policy.states.known_at(policy.period), policy.period)
     context = context or Scenario.of(policy, hand_made).context
     return decide(hand_made(block), block, policy, context, limit=limit)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features import Catalogue
+from features import Catalogue, block_of
 from features.errors import BadInput, NotFound
 from training import CHAMPION, Bundle, Tracking
 from training.bundle import MANIFEST
@@ -35,7 +35,7 @@ def files(folder):
 
 
 def everyone(states):
-    return states.block(np.arange(states.n_customers), states.as_of_period)
+    return block_of(states, np.arange(states.n_customers), states.as_of_period)
 
 
 def select(bundle, name):

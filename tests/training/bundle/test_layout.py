@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import CustomerStates, current_states
+from features import CustomerStates, block_of, current_states, feature_set_of
 from features.build import BuildConfig, build_states
 from features.errors import BadInput
 from features.sources.synthetic import SyntheticBank, generate
@@ -56,7 +56,7 @@ def bundle(then) -> Bundle:
 
 
 def everyone(states):
-    return states.block(np.arange(states.n_customers), states.as_of_period)
+    return block_of(states, np.arange(states.n_customers), states.as_of_period)
 
 
 def columns(states, ids):
@@ -107,7 +107,7 @@ class TestNewProduct:
         rows = np.arange(0, block.n_customers, 3)
         whole = bundle.propensities(block)
         assert same_bits(bundle.propensities(block.take(rows)), whole[rows])
-        alone = now.block(block.positions[5:6], block.period)
+        alone = block_of(now, block.positions[5:6], block.period)
         assert same_bits(bundle.propensities(alone), whole[5:6])
 
 
@@ -167,7 +167,7 @@ def test_texts_in_another_order_mean_the_same(bundle, then, build, column):
 
 def test_new_features_are_left_out(bundle, then, build):
     now = build(customers="SELECT *, hash(customer_id) % 9 AS shoe_size FROM t")
-    assert set(now.feature_set.names) - set(then.feature_set.names) == {"shoe_size"}
+    assert set(feature_set_of(now).names) - set(feature_set_of(then).names) == {"shoe_size"}
     for model in MODELS:
         found = bundle.propensities(everyone(now), model)
         assert same_bits(found, bundle.propensities(everyone(then), model)), model
@@ -175,7 +175,7 @@ def test_new_features_are_left_out(bundle, then, build):
 
 def test_features_that_are_gone_are_missing(bundle, then, build):
     now = build(customers="SELECT * EXCLUDE (income, region) FROM t")
-    assert set(then.feature_set.names) - set(now.feature_set.names) == {"income", "region"}
+    assert set(feature_set_of(then).names) - set(feature_set_of(now).names) == {"income", "region"}
     aligned = bundle.layout.align(everyone(now)).features
     for name, column, as_it_was in zip(bundle.layout.features, aligned.T, everyone(then).features.T, strict=True):
         if name in ("income", "region"):

@@ -18,6 +18,7 @@ def rows_of(candidates, acquired, clusters=None) -> EvaluationBatch:
     positions = np.arange(n_customers) if clusters is None else np.array(clusters)
     block = CustomerBlock(
         states=SimpleNamespace(),
+        feature_set=None,
         positions=positions,
         period=PERIOD,
         words=(~candidates).astype(np.uint64),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.errors import NotReady
 from training.evaluation import EvaluationBatch
 from training.evaluation.importance import Level, permutation_importance
@@ -12,10 +13,10 @@ from training.examples import Batch
 @pytest.fixture(scope="module")
 def asked(states):
     """Everybody at two dates; what is acquired follows the parity of years since the customer joined, and the rest."""
-    column = states.feature_set.names.index("years_since_onboarded_on")
+    column = feature_set_of(states).names.index("years_since_onboarded_on")
     batches = []
     for period in (states.as_of_period - 2, states.as_of_period - 1):
-        block = states.block(states.known_at(period), period)
+        block = block_of(states, states.known_at(period), period)
         even = (block.features[:, column] // 1 % 2 == 0)[:, None]
         order = np.arange(block.n_products)
         wanted = (
@@ -83,7 +84,7 @@ def test_what_is_read_beside_the_features_matters_too(asked, states, scorer, exp
 
 def test_columns_of_the_top_groups_are_told_apart(asked, states):
     """Who holds a debit card wants the last products, who does not the first: another's tenure of it misleads."""
-    card = states.feature_set.names.index("tenure:debit_card")
+    card = feature_set_of(states).names.index("tenure:debit_card")
     _, batches = asked
 
     def scorer(block):

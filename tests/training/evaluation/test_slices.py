@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from features import block_of
 from tests.training.evaluation.fixtures import ranking, rows_of
 from tests.training.evaluation.test_evaluator import in_turn, judge, random_rows
 from training.evaluation import BASELINE
@@ -93,7 +94,7 @@ class TestCustomerFacets:
     def labels(cls, hand_states):
         facets = CustomerFacets(hand_states)
         april = hand_states.as_of_period - 2
-        block = hand_states.block(hand_states.known_at(april), april)
+        block = block_of(hand_states, hand_states.known_at(april), april)
         codes = facets.codes(block)
         return {
             hand_states.customer_id(position): {
@@ -122,7 +123,7 @@ class TestCustomerFacets:
 
     def test_every_customer_of_a_bank_has_a_label_of_each(self, states):
         facets = CustomerFacets(states)
-        block = states.block(states.known_at(states.as_of_period), states.as_of_period)
+        block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
         codes = facets.codes(block)
         assert (codes >= 0).all()
         assert (codes < [len(facet.labels) for facet in facets.facets]).all()

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from features import block_of
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, Truth, generate
 from training.evaluation.truth import TrueProbabilities
@@ -21,7 +22,7 @@ def test_each_customer_and_product_gets_its_own(bank):
     scores = TrueProbabilities.beside(states)
     period = states.as_of_period - 1
     positions = np.random.default_rng(0).permutation(states.known_at(period))
-    found = scores(states.block(positions, period))
+    found = scores(block_of(states, positions, period))
     expected = published.probability(period)
     for row, position in enumerate(positions):
         their = published.customer_ids.tolist().index(states.customer_id(position))

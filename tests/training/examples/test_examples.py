@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from features import current_states
+from features import block_of, current_states, feature_set_of
 from features.errors import BadInput
 from tests.oracles.acquisitions import acquired
 from tests.training.banks import synthetic_tables
@@ -140,14 +140,14 @@ class TestHiddenHoldings:
                 continue
             build_undated_bank(tmp_path / customer, without=(customer, product))
             never = current_states(tmp_path / customer)
-            block = never.block(np.array([never.position_of(customer)]), never.as_of_period)
+            block = block_of(never, np.array([never.position_of(customer)]), never.as_of_period)
             # asked the same way, so that what is left out for everybody is left out here too
             block = block.without(np.zeros(block.words.shape, dtype=np.bool_))
-            assert set(undated_states.feature_set.names) == set(never.feature_set.names)
-            for name, value in zip(never.feature_set.names, block.features[0], strict=True):
+            assert set(feature_set_of(undated_states).names) == set(feature_set_of(never).names)
+            for name, value in zip(feature_set_of(never).names, block.features[0], strict=True):
                 if name.partition(":")[0] == "segment_holding_share":
                     continue  # of all similar customers, whoever is asked
-                hidden = batch.block.features[row, undated_states.feature_set.names.index(name)]
+                hidden = batch.block.features[row, feature_set_of(undated_states).names.index(name)]
                 assert hidden == value or (np.isnan(hidden) and np.isnan(value)), name
 
     def test_holdings_are_those_of_the_customers_only(self, undated_states):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features import current_states
+from features import block_of, current_states, feature_set_of
 from features.build import build_states
 from features.errors import BadInput, NotFound
 from tests.training.banks import rewrite, synthetic_tables
@@ -45,7 +45,7 @@ def later(session_folder, tmp_path_factory):
 
 
 def everyone(states):
-    return states.block(np.arange(states.n_customers), states.as_of_period)
+    return block_of(states, np.arange(states.n_customers), states.as_of_period)
 
 
 def drawn(block, k: int = 4, seed: int = 0) -> np.ndarray:
@@ -68,7 +68,7 @@ def assert_adds_up(bundle, block, products, model=None) -> Contributions:
     for term in (found.log_odds, found.base, found.alternatives, found.fallback, *found.models.values()):
         assert term.dtype == np.float64
         assert term.shape == products.shape
-    assert found.features.shape == (*products.shape, len(block.states.feature_set.names))
+    assert found.features.shape == (*products.shape, len(block.feature_set.names))
     np.testing.assert_allclose(total(found), found.log_odds, atol=1e-9)
     asked = products >= 0
     served = bundle.propensities(block, model)[np.arange(len(products))[:, None], products][asked].astype(np.float64)
@@ -109,7 +109,7 @@ class TestAddsUp:
 
     def test_over_later_states_with_another_layout(self, bundle, later):
         block = everyone(later)
-        names = later.feature_set.names
+        names = feature_set_of(later).names
         assert set(bundle.layout.features) - set(names) >= {"income", "region"}
         assert "shoe_size" in set(names) - set(bundle.layout.features)
         for model in ("propensity", BLEND, "ease"):
@@ -122,7 +122,7 @@ class TestAddsUp:
 
     def test_whether_the_columns_stand_here_or_there(self, bundle, states, later):
         """What both states know of a customer contributes the same, where no column of the fit is gone."""
-        names, theirs = states.feature_set.names, later.feature_set.names
+        names, theirs = feature_set_of(states).names, feature_set_of(later).names
         shared = [name for name in names if name in theirs]
         both = everyone(states), everyone(later)
         found, there = (
@@ -203,7 +203,7 @@ def test_of_one_customer_are_as_in_a_block_bit_for_bit(bundle, states, later, mo
         products = drawn(block)
         whole = bundle.contributions(block, products, model)
         for row in range(0, block.n_customers, 67):
-            one = which.block(block.positions[[row]], block.period)
+            one = block_of(which, block.positions[[row]], block.period)
             alone = bundle.contributions(one, products[[row]], model)
             for name in ("log_odds", "base", "features", "alternatives", "fallback"):
                 assert getattr(alone, name).tobytes() == getattr(whole, name)[[row]].tobytes(), name
@@ -261,7 +261,7 @@ def test_the_same_product_twice_is_explained_twice(bundle, states):
 def test_groups_left_out_of_the_model_contribute_nothing(bundle, states):
     block = everyone(states)
     found = bundle.contributions(block, drawn(block), "propensity")
-    for column, feature in enumerate(states.feature_set.features):
+    for column, feature in enumerate(feature_set_of(states).features):
         if feature.group in bundle.models["propensity"].config.leave_out:
             assert not found.features[..., column].any()
 
@@ -292,7 +292,7 @@ def test_of_nobody_are_none(bundle, states):
     for model in ("propensity", BLEND, "ease"):
         found = bundle.contributions(nobody, np.zeros((0, 3), np.int64), model)
         assert found.log_odds.shape == (0, 3)
-        assert found.features.shape == (0, 3, len(states.feature_set.names))
+        assert found.features.shape == (0, 3, len(feature_set_of(states).names))
 
 
 def test_the_strongest_rule_is_told_by_the_positions_of_the_block(bundle, states, later):

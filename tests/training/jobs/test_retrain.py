@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import training.jobs.train
-from features import current_states
+from features import block_of, current_states
 from features.build import build_states
 from features.errors import BadInput, NotReady
 from features.states import CURRENT
@@ -140,7 +140,7 @@ class TestKilledRetrain:
             assert contents(champion.folder) == contents(folder_of(trained))
         states = current_states(workspace)
         assert (workspace / "states" / states.manifest.build_id).is_dir()
-        block = states.block(np.arange(20), states.as_of_period)
+        block = block_of(states, np.arange(20), states.as_of_period)
         assert np.isfinite(Bundle.open(champion.folder).propensities(block)).all()
 
         outcome = retrain(workspace, training=light(models=("popularity",)), evaluation=QUICK)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import training.jobs.train
-from features import current_states
+from features import current_states, feature_set_of
 from features.build import build_states
 from features.errors import BadInput, NotReady
 from tests.training.banks import light, rewrite, synthetic_tables, write_bank
@@ -53,7 +53,7 @@ class TestTrain:
         assert {f"validation/map_at_7/{model}" for model in MODELS} <= run.data.metrics.keys()
         artefacts = version.folder.parent
         features = json.loads((artefacts / "features.json").read_text(encoding="utf-8"))
-        assert [feature["name"] for feature in features] == list(states.feature_set.names)
+        assert [feature["name"] for feature in features] == list(feature_set_of(states).names)
         assert (version.folder / MANIFEST).is_file()
 
     def test_the_blend_or_the_best_on_the_validation_dates_serves(self, trained):

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features import block_of
 from features.build import build_states
 from features.errors import NotReady
 from features.sources.importers import import_hillstrom
@@ -103,7 +104,7 @@ def bundle(trained, states):
 
 class TestBundle:
     def test_effects_are_of_candidates(self, bundle, states):
-        block = states.block(np.arange(states.n_customers), states.as_of_period)
+        block = block_of(states, np.arange(states.n_customers), states.as_of_period)
         found = bundle.effects(block)
         assert found.dtype == np.float32
         assert found.shape == block.candidates.shape
@@ -112,7 +113,7 @@ class TestBundle:
         assert np.array_equal(found, bundle.uplift.effects(block, bundle.propensities(block)))
 
     def test_effects_are_the_same_alone_and_after_opening(self, bundle, states, tmp_path):
-        block = states.block(np.arange(100), states.as_of_period)
+        block = block_of(states, np.arange(100), states.as_of_period)
         found = bundle.effects(block)
         for row in (0, 17, 99):
             alone = bundle.effects(block.take(np.array([row])))
@@ -127,7 +128,7 @@ class TestBundle:
 
     def test_a_bundle_may_know_none(self, trained, states):
         known = Bundle.open(Tracking(trained).version(CHAMPION).folder)
-        block = states.block(np.arange(3), states.as_of_period)
+        block = block_of(states, np.arange(3), states.as_of_period)
         assert known.effects(block) is None
         assert uplift_of_bundle(known, states, QUICK) == {}
 

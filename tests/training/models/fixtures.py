@@ -50,6 +50,9 @@ class StubStates:
     def age_of(self, period: int) -> int:
         return 0
 
+    def derived(self, make) -> StubFeatureSet:
+        return self.feature_set
+
 
 @dataclass(frozen=True)
 class InMemoryExamples:
@@ -78,8 +81,10 @@ def block_of(words, candidates=None, segments=None, n_segments=1, period=FIRST_P
     """A block of the given history words (or holdings), by default with every product not held a candidate."""
     words = np.atleast_2d(np.asarray(words)).astype(np.uint64)
     n_customers, n_products = words.shape
+    states = StubStates(n_customers, n_products, n_segments)
     return CustomerBlock(
-        states=StubStates(n_customers, n_products, n_segments),
+        states=states,
+        feature_set=states.feature_set,
         positions=np.arange(n_customers, dtype=np.int64),
         period=period,
         words=words,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features import Catalogue, current_states
+from features import Catalogue, block_of, current_states
 from features.build import build_states
 from features.catalogue import Product
 from features.contracts import FAMILY
@@ -246,7 +246,7 @@ def bank(session_folder, tmp_path_factory):
 
 
 def everyone(states, period=None):
-    return states.block(np.arange(states.n_customers), states.as_of_period if period is None else period)
+    return block_of(states, np.arange(states.n_customers), states.as_of_period if period is None else period)
 
 
 class TestNewProducts:
@@ -295,7 +295,7 @@ class TestNewProducts:
         block = everyone(after)
         assert served.propensities(block).tobytes() == bundle.propensities(block).tobytes()
         for row in range(0, block.n_customers, 97):
-            alone = served.propensities(after.block(block.positions[[row]], block.period))
+            alone = served.propensities(block_of(after, block.positions[[row]], block.period))
             assert alone.tobytes() == bundle.propensities(block)[[row]].tobytes()
 
     def test_would_have_been_expected_about_as_often_as_they_were_acquired(self, bank):
@@ -316,7 +316,7 @@ class TestNewCustomers:
 
     def row_of(self, states, customer_id, period=None):
         position = np.array([states.position_of(customer_id)])
-        return states.block(position, states.as_of_period if period is None else period)
+        return block_of(states, position, states.as_of_period if period is None else period)
 
     @pytest.mark.parametrize("model", MODELS)
     @pytest.mark.parametrize("customer", NEW_CUSTOMERS)

@@ -81,12 +81,16 @@ class StubFeatureSet:
 class StubStates:
     feature_set = StubFeatureSet()
 
+    def derived(self, make):
+        return self.feature_set
+
 
 def block_of(n: int = 300, n_products: int = PRODUCTS) -> CustomerBlock:
     """Customers of whom every fifth pair is no candidate."""
     pairs = np.arange(n * n_products).reshape(n, n_products)
     return CustomerBlock(
         states=StubStates(),
+        feature_set=StubStates.feature_set,
         positions=np.arange(n, dtype=np.int64),
         period=24_240,
         words=np.zeros((n, n_products), dtype=np.uint64),

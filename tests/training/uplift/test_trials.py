@@ -3,6 +3,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.build import build_states
 from features.states import current_states
 from tests.training import banks
@@ -103,7 +104,7 @@ def test_only_the_newest(states):
 def test_rows_are_what_was_known_before_the_contact(states):
     trials = trials_of(states, horizon=1)
     for row in range(len(trials)):
-        block = states.block(trials.customers[[row]], int(trials.periods[row]))
+        block = block_of(states, trials.customers[[row]], int(trials.periods[row]))
         expected = trials.design.rows(block.features, trials.products[[row]])
         assert np.array_equal(trials.rows[[row]], expected, equal_nan=True)
 
@@ -120,8 +121,8 @@ def test_rows_end_with_the_log_odds_of_the_propensity(states):
 
 
 def test_a_row_speaks_of_customer_and_product(states):
-    design, names = Design.of(states), states.feature_set.names
-    block = states.block(np.arange(states.n_customers), states.as_of_period)
+    design, names = Design.of(states), feature_set_of(states).names
+    block = block_of(states, np.arange(states.n_customers), states.as_of_period)
     fund = states.catalogue.position_of("fund")
     rows = design.rows(block.features, np.full(states.n_customers, fund))
     assert rows.shape == (states.n_customers, design.width)

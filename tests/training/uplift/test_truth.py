@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from features import block_of
 from features.build import build_states
 from features.sources.synthetic import SyntheticBank, Truth, generate
 from training.uplift import Design, Stacked, Trials, TwoModels
@@ -26,7 +27,7 @@ class Case:
 
     def __init__(self, states, truth):
         period = states.as_of_period
-        block = states.block(np.arange(states.n_customers), period)
+        block = block_of(states, np.arange(states.n_customers), period)
         probability, effects = truth.probability(period), truth.effect(period)
         design = Design.of(states)
         customers, products = np.nonzero(block.candidates & (probability > 0.002))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from features import CustomerBlock
+from features import CustomerBlock, feature_set_of
 from features.contracts import KINDS
 
 from ...examples import Examples
@@ -326,7 +326,7 @@ class Propensity(Model):
                 yield kind, rows
 
     def _fit(self, examples: Examples) -> None:
-        described = examples.states.feature_set.features
+        described = feature_set_of(examples.states).features
         left_out = self.config.leave_out
         usable = np.array(
             [i for i, feature in enumerate(described) if feature.name.partition(":")[0] not in left_out], dtype=np.int64

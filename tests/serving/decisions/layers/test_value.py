@@ -3,7 +3,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from features import CustomerStates, build_states, current_states
+from features import CustomerStates, block_of, build_states, current_states
 from features.calendar import Calendar
 from features.errors import BadInput
 from serving.decisions.layers import value as valuing
@@ -238,7 +238,7 @@ def test_new_holders_of_the_synthetic_bank_put_in_what_was_expected(trained):
         [p.family in ("loans", "bills") or "credit_card" in p.product_id for p in states.catalogue.products]
     )
     learned = ProductValue.of(states, then, debts, max_life_years=10)
-    block = states.block(states.known_at(then), then)
+    block = block_of(states, states.known_at(then), then)
 
     def log_balances(age):
         found = states.balances.by_group(block.positions, np.array([age]), np.arange(n_products), n_products)

@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from features import blocks_of
 from features.catalogue import Catalogue, Product
 from features.errors import BadConfiguration
 from features.states import current_states
@@ -89,7 +90,7 @@ class TestShippedPolicies:
         )
         context = Context(policy.default_channel, compiled.decision_day(BANK.day))
         first = Counter()
-        for block in states.blocks(states.as_of_period):
+        for block in blocks_of(states, states.as_of_period):
             propensities = np.full((len(block.positions), len(states.catalogue)), 0.001, dtype=np.float32)
             decisions = decide(propensities, block, compiled, context, limit=3)
             first.update(first_reasons(decisions.excluded).ravel().tolist())

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import yaml
 
-from features import CustomerBlock, CustomerStates
+from features import CustomerBlock, CustomerStates, block_of, feature_set_of
 from serving.decisions import CompiledPolicy, Context, Decisions, Policy, decide
 from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reasons.spoken import reasons_for
@@ -82,7 +82,7 @@ class HandMade:
         self.calls += 1
         assert block.n_customers == len(products) == 1
         shape = products.shape
-        names = self.states.feature_set.names
+        names = feature_set_of(self.states).names
         features = np.zeros((*shape, len(names)))
         for name, value in self.features.items():
             features[..., names.index(name)] = value
@@ -111,7 +111,7 @@ class Desk:
         return Context("rm", self.states.calendar.end_of(self.period), asked)
 
     def block(self, *positions: int) -> CustomerBlock:
-        return self.states.block(np.array(positions, dtype=np.int64), self.period)
+        return block_of(self.states, np.array(positions, dtype=np.int64), self.period)
 
     def decide(self, block: CustomerBlock, *asked: str, limit: int = 3) -> Decisions:
         return decide(self.bundle.propensities(block), block, self.policy, self.context(*asked), limit=limit)

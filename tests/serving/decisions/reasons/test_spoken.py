@@ -5,6 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
+from features import block_of, feature_set_of
 from features.contracts import BIRTH_DATE
 from features.states import current_states
 from serving.decisions import decide
@@ -83,7 +84,7 @@ class TestOfEverybody:
 
     def test_no_code_names_in_either_language(self, all_reasons, states):
         catalogue = states.catalogue.products
-        coded = {name for name in states.feature_set.names if "_" in name or ":" in name}
+        coded = {name for name in feature_set_of(states).names if "_" in name or ":" in name}
         ids = {product.product_id for product in catalogue if "_" in product.product_id}
         families = {family for family in states.catalogue.families if "_" in family}
         for _, _, reasons in all_reasons:
@@ -99,20 +100,20 @@ class TestOfEverybody:
                 check_chinese(reason.text_zh, {"C1", "C2", "C3", "C4", "C5"})
 
     def test_balances_are_the_customers(self, all_reasons, states):
-        column = states.feature_set.names.index("balance_total")
+        column = feature_set_of(states).names.index("balance_total")
         found = 0
         for position, _, reasons in all_reasons:
             for reason in reasons:
                 match = re.match(r"Total balance[^:]*: ¥([\d,]+) in", reason.text)
                 if match and "million" not in reason.text:
                     found += 1
-                    block = states.block(np.array([position]), states.as_of_period)
+                    block = block_of(states, np.array([position]), states.as_of_period)
                     assert int(match[1].replace(",", "")) == round(float(block.features[0, column]))
         assert found
 
     def test_holdings_are_the_customers(self, all_reasons, states):
         for position, _, reasons in all_reasons:
-            held = states.block(np.array([position]), states.as_of_period).held[0]
+            held = block_of(states, np.array([position]), states.as_of_period).held[0]
             for reason in reasons:
                 if reason.topic.startswith("holds:"):
                     product = states.catalogue.position_of(reason.topic.removeprefix("holds:"))
@@ -178,7 +179,7 @@ class TestStrength:
             assert [(r.topic, r.strength) for r in reasons] == [("similar", pytest.approx(0.75))]
 
     def test_what_pulls_against_the_product_is_not_said(self, desk, states):
-        hand = HandMade(states, dict.fromkeys(states.feature_set.names, -1.0), {"ease": -2.0, "popularity": -1.0})
+        hand = HandMade(states, dict.fromkeys(feature_set_of(states).names, -1.0), {"ease": -2.0, "popularity": -1.0})
         for _, reasons in desk.reasons(personalised(desk), bundle=hand):
             assert [reason.topic for reason in reasons] == ["general"]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from features import feature_set_of
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
 from features.states import CustomerStates, current_states
@@ -28,7 +29,7 @@ def topic_of(states: CustomerStates, code: str):
 def test_every_feature_has_exactly_one_topic(states):
     topics = Topics.of(states).topics
     columns = np.concatenate([topic.columns for topic in topics])
-    assert sorted(columns.tolist()) == list(range(len(states.feature_set.names)))
+    assert sorted(columns.tolist()) == list(range(len(feature_set_of(states).names)))
     codes = [topic.code for topic in topics]
     assert len(set(codes)) == len(codes)
     assert "other" not in codes, "every family of features has topics"
@@ -36,13 +37,13 @@ def test_every_feature_has_exactly_one_topic(states):
 
 def test_names_stand_beside_their_columns(states):
     for topic in Topics.of(states).topics:
-        assert topic.features == tuple(states.feature_set.names[column] for column in topic.columns)
+        assert topic.features == tuple(feature_set_of(states).names[column] for column in topic.columns)
 
 
 def test_sums_of_topics_are_sums_of_features(states):
     topics = Topics.of(states)
     rng = np.random.default_rng(3)
-    features = rng.normal(size=(4, 2, len(states.feature_set.names)))
+    features = rng.normal(size=(4, 2, len(feature_set_of(states).names)))
     sums = np.full((4, 2, len(topics.topics) + 1), 7.0)
     topics.sum_up(features, sums)
     assert (sums[..., -1] == 7).all()

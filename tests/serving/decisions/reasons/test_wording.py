@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import Calendar, Frequency, build_states
+from features import Calendar, Frequency, block_of, build_states, feature_set_of
 from features.build import BuildConfig
 from serving.decisions import CompiledPolicy, Context, decide
 from serving.decisions.policy.sections import TRIGGERS
@@ -181,7 +181,7 @@ def compiled(states) -> CompiledPolicy:
 
 def client_of(states, position: int, **values: float) -> Client:
     """A customer, some features changed."""
-    block = states.block(np.array([position]), states.as_of_period)
+    block = block_of(states, np.array([position]), states.as_of_period)
     policy = compiled(states)
     even = np.full(block.words.shape, 0.1, dtype=np.float32)
     context = Context("rm", states.calendar.end_of(states.as_of_period))
@@ -189,7 +189,7 @@ def client_of(states, position: int, **values: float) -> Client:
     client = Client(block, 0, decisions.facts, Topics.of(states))
     client.values = block.features[0].copy()
     for name, value in values.items():
-        client.values[states.feature_set.names.index(name)] = value
+        client.values[feature_set_of(states).names.index(name)] = value
     return client
 
 
@@ -201,7 +201,7 @@ def sentence(topic, client, product, added):
 
 def say(states, customer: str, offered: str, features: dict[str, float], **values: float):
     """What is said when `features` add what they do to the log-odds of `offered`."""
-    names = states.feature_set.names
+    names = feature_set_of(states).names
     added = np.zeros(len(names))
     for name, value in features.items():
         added[names.index(name)] = value
@@ -392,7 +392,7 @@ def values_of(rng: np.random.Generator, n: int) -> np.ndarray:
 def test_whatever_the_values_words_are_whole_or_none(random_states, seed):
     states, rng = random_states(), np.random.default_rng(seed)
     client = client_of(states, int(rng.integers(states.n_customers)))
-    client.values = values_of(rng, len(states.feature_set.names))
+    client.values = values_of(rng, len(feature_set_of(states).names))
     names = {"Card", "Deposit", "Fund", "Loan", "Pool", "C1", "C3", "C5", "VIP", *ATTRIBUTES}
     names |= {word for words in states.profile.vocabularies.values() for word in words}
     names |= set(states.activity.key_names)

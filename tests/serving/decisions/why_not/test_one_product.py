@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features import block_of
 from serving.decisions import Context, FreshEvent, FreshEvents, Layer, Reason
 from serving.decisions.policy.schema import SCOPED_SECTIONS
 from serving.decisions.reason_codes import REASONS_OF, first_reasons, reasons_in
@@ -23,7 +24,7 @@ LIMIT = 3
 @pytest.fixture(scope="module")
 def decided(recommender):
     states = recommender.states
-    block = states.block(states.known_at(states.as_of_period), states.as_of_period)
+    block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
     context = recommender.context()
     policy = recommender.compiled_for(recommender.policy.policy)
     return recommender.decide(block, context, limit=LIMIT), block, policy, context

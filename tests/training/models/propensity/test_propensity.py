@@ -40,6 +40,9 @@ class States:
     feature_set: Features
     kinds: np.ndarray
 
+    def derived(self, make):
+        return self.feature_set
+
     @property
     def profile(self):
         return SimpleNamespace(codes={KIND: self.kinds})
@@ -55,6 +58,7 @@ def examples_of(values, acquired, *, candidates=None, kinds=None, features=(TAST
     )
     block = CustomerBlock(
         states=states,
+        feature_set=states.feature_set,
         positions=np.arange(n),
         period=FIRST_PERIOD,
         words=np.zeros((n, n_products), np.uint64),
@@ -132,7 +136,7 @@ class TestWhatIsLearnt:
         block = block_of(examples)
         only_first = np.zeros_like(block.candidates)
         only_first[:, 0] = True
-        alone = examples_of(block.states.feature_set.values, examples.kept[0].acquired, candidates=only_first)
+        alone = examples_of(block.feature_set.values, examples.kept[0].acquired, candidates=only_first)
         both = model.score(block)
         first = model.score(block_of(alone))[:, 0]
         np.testing.assert_allclose(first, both[:, 0] + both[:, 1], rtol=1e-4)
