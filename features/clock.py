@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, field_validator
-
-from .config import read_section
 
 
 class BankConfig(BaseModel):
@@ -43,14 +40,9 @@ class Clock:
     zone: ZoneInfo
 
     @classmethod
-    def of(cls, config: Path | None) -> Clock:
-        """The clock of the bank that a configuration file describes; None: all defaults.
-
-        Raises
-        ------
-        BadConfiguration : when its section ``bank`` is not right
-        """
-        return cls(ZoneInfo(read_section(config, "bank", BankConfig).time_zone))
+    def of(cls, bank: BankConfig | None = None) -> Clock:
+        """The clock of a bank, by default of one of which only the defaults are known."""
+        return cls(ZoneInfo((bank or BankConfig()).time_zone))
 
     def today(self) -> date:
         """The day it is now."""

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import typer.testing
 
-from features.config import read_section
 from serving.access import AccessConfig, Authenticator, Role
 from serving.commands.main import app
 from serving.config import ServingConfig
+from serving.config_file import read_section
 from serving.deployment import open_in_use
 from tests.command import in_process, nextproduct, python
 from tests.serving.later import CLOCK

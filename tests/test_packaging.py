@@ -14,8 +14,8 @@ import serving
 import training
 from features.build import BuildConfig
 from features.clock import BankConfig
-from features.config import SECTIONS, read_section
 from serving.config import ServingConfig
+from serving.config_file import SECTIONS, read_section
 from training.config import EvaluationConfig, TrainingConfig, TuningConfig
 
 ROOMS = (features, training, serving)

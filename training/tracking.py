@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import NotFound, NotReady
+from features.files import put_in_place
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +75,7 @@ class Tracking:
             aside = database.with_name(f".{_DATABASE}.{os.getpid()}")
             aside.unlink(missing_ok=True)
             MlflowClient(tracking_uri=f"sqlite:///{aside}", registry_uri=f"sqlite:///{aside}")
-            aside.replace(database)
+            put_in_place(aside, database)
         uri = self._uri or f"sqlite:///{database}"
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -209,7 +210,7 @@ class Tracking:
 
             aside = folder.with_name(f"{run_id}.part{os.getpid()}")
             download_artifacts(run_id=run_id, artifact_path=BUNDLE, dst_path=str(aside), tracking_uri=self._uri)
-            aside.joinpath(BUNDLE).replace(folder)
+            put_in_place(aside / BUNDLE, folder)
             aside.rmdir()
         if not folder.is_dir():
             raise NotFound(f"the bundle of run {run_id} could not be fetched from {self._uri}")

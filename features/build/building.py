@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rich.progress import Progress
 from ..calendar import HISTORY_BITS, Calendar, Frequency
 from ..checks import CheckReport, inbox_checks, run_checks
 from ..errors import BadInput, NotReady
+from ..files import put_in_place, replace_file
 from ..sources import BankTables
 from ..sources.inbox import INBOX, take_in
 from ..sql import queries
@@ -124,8 +124,7 @@ def build_states(
             packer = Packer(tables, calendar, as_of_period, config.history_periods, aside, step)
             packer.pack(build_id, fingerprints, mapping, min(newest or last_day, last_day).isoformat())
             (aside / "checks.json").write_text(report.to_json(), encoding="utf-8")
-            _flush(aside)
-            aside.replace(folder)
+            put_in_place(aside, folder)
         _note_source(folder, tables.source, mapping)
         switch_to(workspace, build_id)
         _remove_old_builds(workspace, config.keep_builds)
@@ -168,9 +167,7 @@ def _note_source(folder: Path, source: Path, mapping: Path | None) -> None:
     content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     now = {"tables": str(source.resolve()), "mapping": str(mapping.resolve()) if mapping else None}
     if content | now != content:
-        aside = folder / f".{MANIFEST}"
-        aside.write_text(json.dumps(content | now, ensure_ascii=False, indent=1), encoding="utf-8")
-        aside.replace(folder / MANIFEST)
+        replace_file(folder / MANIFEST, json.dumps(content | now, ensure_ascii=False, indent=1).encode())
 
 
 def _remove_old_builds(workspace: Path, keep: int) -> None:
@@ -197,15 +194,5 @@ def _remove_leftovers(workspace: Path) -> None:
     folder = workspace / STATES_FOLDER
     for path in folder.glob(f"*{_PART}"):
         shutil.rmtree(path)
-    for path in folder.glob(f"{CURRENT}.*"):
+    for path in folder.glob(f".{CURRENT}.*"):
         path.unlink()
-
-
-def _flush(folder: Path) -> None:
-    """Wait until everything in `folder` is on the disk: a build in use must survive the machine's sudden end."""
-    for path in (folder, *folder.rglob("*")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

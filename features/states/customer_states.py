@@ -6,7 +6,6 @@ A workspace keeps builds of states side by side; a small file names the one in u
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ..calendar import Calendar, Frequency
 from ..catalogue import Catalogue
 from ..errors import BadInput, NotFound, NotReady
+from ..files import written_aside
 from .arrays import mapped
 from .events import EventLog
 from .history import HoldingsHistory
@@ -269,10 +269,5 @@ def current_states(workspace: Path) -> CustomerStates:
 
 def switch_to(workspace: Path, build_id: str) -> None:
     """Put a complete build into use, in one step: readers see the old one or the new one, never neither."""
-    folder = workspace / STATES_FOLDER
-    aside = folder / f"{CURRENT}.{os.getpid()}"
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(build_id + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(folder / CURRENT)
+    with written_aside(workspace / STATES_FOLDER / CURRENT) as aside:
+        aside.write_text(f"{build_id}\n", encoding="utf-8")

@@ -16,13 +16,13 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import BadInput, NotFound
+from features.files import only_writer_of, replace_file
 
-from ..private_files import replace_private
 from .config import AccessConfig
 from .errors import NotAuthenticated
 from .principal import Principal, check_name
-from .private_file import WatchedFile, only_writer_of
 from .roles import Role
+from .watched_file import WatchedFile
 
 _log = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ def _read(path: Path) -> tuple[ApiKey, ...]:
 
 
 def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
-    replace_private(path, _File(keys=keys).model_dump_json(indent=1).encode())
+    replace_file(path, _File(keys=keys).model_dump_json(indent=1).encode(), private=True)
 
 
 def _hash(secret: str) -> bytes:

@@ -13,12 +13,11 @@ from jwt.algorithms import ECAlgorithm
 from jwt.exceptions import PyJWTError
 
 from features.errors import BadInput, NotReady
+from features.files import only_writer_of, replace_file
 
-from ..private_files import replace_private
 from .config import AccessConfig, Algorithm
 from .key_set import KeySet, read_key_set
 from .principal import Principal
-from .private_file import only_writer_of
 from .roles import Role
 
 DEMO_KEY_FILE = "demo-key.json"
@@ -47,7 +46,7 @@ def create_demo_key(workspace: Path) -> None:
     with only_writer_of(path):
         if not path.exists():
             key = ECAlgorithm.to_jwk(generate_private_key(SECP256R1()), as_dict=True)
-            replace_private(path, json.dumps(key | {"kid": DEMO_ISSUER, "use": "sig"}).encode())
+            replace_file(path, json.dumps(key | {"kid": DEMO_ISSUER, "use": "sig"}).encode(), private=True)
 
 
 def issue_demo_token(

@@ -15,7 +15,7 @@ from features.errors import BadInput, NotReady
 
 from .config import is_loopback
 from .key_set import KeySet
-from .private_file import WatchedFile
+from .watched_file import WatchedFile
 
 _log = logging.getLogger(__name__)
 

@@ -16,10 +16,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.contracts import CUSTOMER_ID
+from features.files import put_in_place, written_aside
 
 from ..deployment import Door
-from ..deployment.durable import settle
-from ..private_files import written_aside
 from ..records import Entry, new_entry_id
 from ..records.chain import START
 from ..records.entries import LIST
@@ -108,10 +107,8 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
         write_list(frame, aside)
         with aside.open("rb") as file:
             digest = sha256(file.read()).hexdigest()
-            os.fsync(file.fileno())
         kept = folder / f"{digest}{out.suffix}"
-        aside.replace(kept)
-        settle(folder)
+        put_in_place(aside, kept)
     finally:
         aside.unlink(missing_ok=True)
     deployment = door.in_use.deployment
@@ -125,6 +122,6 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
     }
     entry = Entry(LIST, new_entry_id(), None, orjson.dumps(content))
     door.put_on_record(entry)
-    with written_aside(out) as part:
+    with written_aside(out, private=True) as part:
         shutil.copyfile(kept, part)
     return KeptList(entry.entry_id, kept)

@@ -14,12 +14,12 @@ from rich.progress import Progress
 from features import CustomerStates
 from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput
-from training.jobs.train import check_path as check_writable
+from features.files import check_path as check_writable
+from features.files import written_aside
 
 from ..answering.recommendation import Versions
 from ..answering.recommender import Recommender
 from ..decisions import FreshEvents
-from ..private_files import written_aside
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -92,7 +92,7 @@ def write_list(frame: pd.DataFrame, path: Path) -> None:
     BadInput : when `check_path` refuses `path`
     """
     check_path(path)
-    with written_aside(path) as aside:
+    with written_aside(path, private=True) as aside:
         if path.suffix == ".csv":
             frame.to_csv(aside, index=False, encoding="utf-8-sig")
         else:

@@ -123,9 +123,8 @@ _NO_EXPIRY = "no expiry: made before; replace"
 
 
 def _settings(workspace: Path, config: Path | None) -> AccessConfig:
-    from features.config import config_path, read_section
-
     from ..config import ServingConfig
+    from ..config_file import config_path, read_section
 
     return read_section(config_path(config, workspace), "serving", ServingConfig).access
 

@@ -47,9 +47,9 @@ def build(
     from features.build import BuildConfig, build_states
     from features.checks import INBOX_CHECK
     from features.checks.checking import Status
-    from features.config import config_path, read_section
     from features.progress import console, progress_bar
 
+    from ..config_file import config_path, read_section
     from ..deployment import fill_inbox
 
     settings = read_section(config_path(config, workspace), "build", BuildConfig)
@@ -84,10 +84,11 @@ def train(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
     The newest periods are kept unseen for `evaluate`. To replace a champion only if the new one is not worse, use
     `retrain`.
     """
-    from features.config import config_path, read_section
     from features.progress import console, progress_bar
     from training.config import TrainingConfig
     from training.jobs.train import train as run
+
+    from ..config_file import config_path, read_section
 
     settings = read_section(config_path(config, workspace), "training", TrainingConfig)
     with progress_bar() as progress:
@@ -108,12 +109,12 @@ def retrain(workspace: WorkspaceArgument, config: ConfigOption = None) -> None:
     at any moment, it leaves the champion in use.
     """
     from features.build import BuildConfig
-    from features.config import config_path, read_section
     from features.progress import console, progress_bar
     from features.states import current_states
     from training.config import EvaluationConfig, TrainingConfig
     from training.jobs.train import retrain as run
 
+    from ..config_file import config_path, read_section
     from ..deployment import fill_inbox
 
     path = config_path(config, workspace)

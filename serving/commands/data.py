@@ -92,9 +92,10 @@ def check(
     from features.build import BuildConfig
     from features.calendar import Calendar
     from features.checks import checks_table, run_checks
-    from features.config import config_path, read_section
     from features.progress import progress_bar, report_console
     from features.sources import BankTables
+
+    from ..config_file import config_path, read_section
 
     settings = read_section(config_path(config, None), "build", BuildConfig)
     with (

@@ -13,7 +13,6 @@ from rich.table import Table
 from features import feature_set_of
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.clock import Clock
-from features.config import CONFIG_FILE, read_section
 from features.contracts import RM_ID
 from features.progress import progress_bar, report_console
 from features.sources.synthetic import SyntheticBank, generate
@@ -23,6 +22,7 @@ from ..access import Role, create_demo_key, issue_demo_token
 from ..answering.recommendation import Recommendation
 from ..answering.recommender import Recommender
 from ..config import ServingConfig
+from ..config_file import CONFIG_FILE, clock_of, read_section
 from ..decisions import FreshEvents
 from ..decisions.policy.loading import POLICY_FILE, demonstration_policy_path, policy_path, standard_policy_path
 from ..decisions.policy.use import use_policy
@@ -68,7 +68,7 @@ def run_demo(
             tracking_uri=tracking_uri,
             progress=progress,
         )
-    clock = Clock.of(config)
+    clock = clock_of(config)
     policy_of_its_own = (workspace / POLICY_FILE).is_file()
     if not policy_of_its_own:
         _use_demonstration_policy(workspace, clock, own_tables)

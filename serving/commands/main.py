@@ -169,16 +169,14 @@ def serve(
     `nextproduct key`. Without either everything but health is refused; the demonstration makes a key of its own, see
     `nextproduct token`.
     """
-    from features.clock import Clock
-    from features.config import config_path, read_section
-
     from ..config import ServingConfig
+    from ..config_file import clock_of, config_path, read_section
     from ..http.server import run_server
 
     path = config_path(config, workspace)
     settings = read_section(path, "serving", ServingConfig)
     changes = {"port": port or settings.port, "workers": workers or settings.workers}
-    run_server(workspace, settings.model_copy(update=changes), Clock.of(path), tracking_uri())
+    run_server(workspace, settings.model_copy(update=changes), clock_of(path), tracking_uri())
 
 
 @suggestions.command("compile", rich_help_panel="Suggestions")
@@ -216,11 +214,10 @@ def replay(
     """
     import asyncio
 
-    from features.clock import Clock
-    from features.config import config_path, read_section
     from features.errors import NotFound
 
     from ..config import ServingConfig
+    from ..config_file import clock_of, config_path, read_section
     from ..desk.replay import replay_by_id
     from ..records import Records
 
@@ -228,7 +225,7 @@ def replay(
     settings = read_section(path, "serving", ServingConfig)
     records = Records.open(workspace, settings.records, writable=False)
     try:
-        found = asyncio.run(replay_by_id(records, workspace, tracking_uri(), Clock.of(path), decision_id))
+        found = asyncio.run(replay_by_id(records, workspace, tracking_uri(), clock_of(path), decision_id))
     finally:
         records.close()
     if found.gone:
@@ -253,8 +250,7 @@ def demo(
     config: ConfigOption = None,
 ) -> None:
     """Make a synthetic bank (or take your tables), build, train, evaluate, show suggestions, serve."""
-    from features.config import config_path
-
+    from ..config_file import config_path
     from .demonstration import run_demo
 
     run_demo(

@@ -41,13 +41,14 @@ def evaluate(
     Only acquisitions count, only candidates are ranked; popularity is always beside the model. Also written to
     WORKSPACE/reports: evaluation.json, and evaluation.html to look at.
     """
-    from features.config import config_path, read_section
+    from features.files import check_path, write_text
     from features.progress import console, progress_bar, report_console
     from training.config import EvaluationConfig, TrainingConfig
     from training.jobs.evaluate import compare_models, evaluate_champion
     from training.jobs.reports import PAGE
-    from training.jobs.train import check_path, write_aside
     from training.uplift.report import uplift_sentence
+
+    from ..config_file import config_path, read_section
 
     if json_file is not None:
         check_path(json_file)
@@ -65,7 +66,7 @@ def evaluate(
                 progress=progress,
             )
         if json_file is not None:
-            write_aside(json_file, comparison.to_json())
+            write_text(json_file, comparison.to_json())
         typer.echo(comparison.sentence())
         return
     with progress_bar() as progress:
@@ -73,7 +74,7 @@ def evaluate(
             workspace, settings, training=training, full=full, tracking_uri=tracking_uri(), progress=progress
         )
     if json_file is not None:
-        write_aside(json_file, report.to_json())
+        write_text(json_file, report.to_json())
     report_console().print(report.render())
     if report.uplift:
         console.print(uplift_sentence(report.uplift))
@@ -92,13 +93,14 @@ def backtest(
     that is not finished. The result is kept in WORKSPACE/reports/backtest.json and shown by `evaluate` in its page.
     """
     from features.build import BuildConfig
-    from features.config import config_path, read_section
+    from features.files import check_path, write_text
     from features.progress import progress_bar, report_console
     from training.config import EvaluationConfig, TrainingConfig
     from training.evaluation.serial import to_json
     from training.evaluation.table import backtest_table
     from training.jobs.backtest import backtest as run
-    from training.jobs.train import check_path, write_aside
+
+    from ..config_file import config_path, read_section
 
     if json_file is not None:
         check_path(json_file)
@@ -113,7 +115,7 @@ def backtest(
             progress=progress,
         )
     if json_file is not None:
-        write_aside(json_file, to_json(result))
+        write_text(json_file, to_json(result))
     report_console().print(backtest_table(result))
 
 
@@ -129,12 +131,13 @@ def uplift(
     were made at once). Champions are left as they are: `train` learns effects for them. The report is kept in
     WORKSPACE/reports/uplift.json and in MLflow.
     """
-    from features.config import config_path, read_section
+    from features.files import check_path, write_text
     from features.progress import progress_bar, report_console
     from training.config import EvaluationConfig, TrainingConfig
     from training.evaluation.serial import to_json
-    from training.jobs.train import check_path, write_aside
     from training.jobs.uplift import measure_uplift
+
+    from ..config_file import config_path, read_section
 
     if json_file is not None:
         check_path(json_file)
@@ -149,7 +152,7 @@ def uplift(
         )
     report_console().print(report.render())
     if json_file is not None:
-        write_aside(json_file, to_json(report))
+        write_text(json_file, to_json(report))
 
 
 @app.command(rich_help_panel="Models")
@@ -168,11 +171,12 @@ def tune(
     Trials are judged on the newest dates that `train` learns from, not on those it selects or is evaluated on. The
     settings in use come first, so the best is never worse than they are on these dates. Ctrl-C keeps what was done.
     """
-    from features.config import config_path, read_section
     from features.progress import console, progress_bar
     from training.config import TrainingConfig, TuningConfig
-    from training.tuning.config_file import change_file, file_to_change
     from training.tuning.search import tune as run
+    from training.tuning.toml_changes import change_file
+
+    from ..config_file import config_path, file_to_change, read_section
 
     path = config_path(config, workspace)
     if write:

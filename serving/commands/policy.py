@@ -45,16 +45,14 @@ def check(
 
     Ends with exit code 1 when the policy cannot be used.
     """
-    from features.clock import Clock
-    from features.config import config_path
-
+    from ..config_file import clock_of, config_path
     from ..decisions.policy.check import check_policy, ended_levers
     from ..decisions.policy.loading import load_policy
     from ..decisions.policy.words import as_text, policy_words
 
     loaded = load_policy(file)
     workspace = on if on is not None else _workspace_around(file)
-    states, today = _states_of(workspace), Clock.of(config_path(config, workspace)).today()
+    states, today = _states_of(workspace), clock_of(config_path(config, workspace)).today()
     warnings: Iterable[Problem] = ()
     if states is not None:
         warnings = check_policy(loaded, states, today)
@@ -80,14 +78,13 @@ def use(file: PolicyArgument, workspace: WorkspaceArgument, config: ConfigOption
 
     What is deployed stays in use until the service is started anew or a swap puts the workspace's own in its place.
     """
-    from features.clock import Clock
-    from features.config import config_path
     from features.progress import console
 
+    from ..config_file import clock_of, config_path
     from ..decisions.policy.use import use_policy
     from ..deployment import going_live
 
-    loaded, warnings = use_policy(file, workspace, Clock.of(config_path(config, workspace)).today())
+    loaded, warnings = use_policy(file, workspace, clock_of(config_path(config, workspace)).today())
     _warn(warnings)
     console.print(f"{loaded.name} is the workspace's own now: {loaded.path}.", markup=False, soft_wrap=True)
     console.print(going_live(workspace), markup=False, soft_wrap=True)

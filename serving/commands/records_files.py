@@ -30,7 +30,7 @@ def backup(
     """
     from contextlib import closing
 
-    from training.jobs.train import check_path
+    from features.files import check_path
 
     from ..records import back_up
 
@@ -56,7 +56,7 @@ def export_(
     """Write all that is on record of a person to one file (PIPL, GDPR); that it was done is on record, too."""
     from contextlib import closing
 
-    from training.jobs.train import check_path
+    from features.files import check_path
 
     from ..records.export import export
 
@@ -76,8 +76,8 @@ def facts(
     """Write what was suggested and what became of it, a row for each product of each decision, for measurement."""
     from contextlib import closing
 
+    from features.files import check_path
     from features.progress import progress_bar
-    from training.jobs.train import check_path
 
     from ..records.facts import write_facts
 

@@ -45,9 +45,8 @@ def time_of(since: str | None) -> str | None:
 
 def records_settings(workspace: Path, config: Path | None) -> RecordsConfig:
     """Those of the configuration."""
-    from features.config import config_path, read_section
-
     from ..config import ServingConfig
+    from ..config_file import config_path, read_section
 
     return read_section(config_path(config, workspace), "serving", ServingConfig).records
 

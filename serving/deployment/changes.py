@@ -11,6 +11,7 @@ from pathlib import Path
 
 from features.clock import Clock
 from features.errors import NotFound, NotReady
+from features.files import replace_file
 from features.states import CURRENT as BUILD_IN_USE
 from features.states import KEPT, STATES_FOLDER
 from training import CHAMPION, Tracking
@@ -30,7 +31,6 @@ from .deployments import (
     put_into_use,
     withdraw_announcement,
 )
-from .durable import replace_durably
 from .opening import InUse, open_bundle, open_deployment, open_states
 from .policies import archive, archived
 from .proposals import MayUse, NotApproved, check_may_use
@@ -268,7 +268,7 @@ def _put(
     intend(deployment)
     # whatever is built meanwhile, what serves is kept, and what a roll-back goes to
     builds = dict.fromkeys([build_id, now.states if now else build_id])
-    replace_durably(workspace / STATES_FOLDER / KEPT, "\n".join([*builds, ""]).encode())
+    replace_file(workspace / STATES_FOLDER / KEPT, "\n".join([*builds, ""]).encode())
     put_into_use(workspace, deployment)
     return InUse(deployment, recommender)
 

@@ -81,7 +81,7 @@ def _small_ones(scratch: Path) -> Iterator[Recommender]:
     folder = scratch / "bundle"
     folder.mkdir()
     fit_bundle(states, _TRAINING)[0].save(folder)
-    clock = Clock.of(None)
+    clock = Clock.of()
     demonstration, standard = load_policy(demonstration_policy_path()), load_policy(standard_policy_path())
     names = Bundle.open(folder).names
     for name in names:

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from features.errors import BadInput, NotFound
-
-from .durable import replace_durably
+from features.files import replace_file
 
 FOLDER = "deployments"
 CURRENT = "CURRENT"
@@ -106,8 +105,8 @@ def history(workspace: Path) -> tuple[Deployment, ...]:
 def put_into_use(workspace: Path, deployment: Deployment) -> None:
     """Write a deployment, then say that it is the current one. To be called by the `only_deployer`."""
     content = json.dumps(asdict(deployment), ensure_ascii=False, indent=1)
-    replace_durably(_path(workspace, deployment.number), content.encode())
-    replace_durably(workspace / FOLDER / CURRENT, f"{deployment.number}\n".encode())
+    replace_file(_path(workspace, deployment.number), content.encode())
+    replace_file(workspace / FOLDER / CURRENT, f"{deployment.number}\n".encode())
 
 
 @contextmanager

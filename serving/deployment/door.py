@@ -9,11 +9,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.clock import Clock
-from features.config import config_path, read_section
-
 from ..answering.recommender import Recommender
 from ..config import ServingConfig
+from ..config_file import clock_of, config_path, read_section
 from ..decisions import FreshEvents
 from ..records import Entry, NoRecords, Records, RecordsConfig, RecordsUnavailable
 from .age import AgeLimits
@@ -54,7 +52,7 @@ class Door:
         """
         path = config_path(config, workspace)
         settings = read_section(path, "serving", ServingConfig)
-        in_use = open_in_use(workspace, tracking_uri, Clock.of(path))
+        in_use = open_in_use(workspace, tracking_uri, clock_of(path))
         _check_age(in_use.recommender, settings)
         records = records_if_any(workspace, settings)
         try:

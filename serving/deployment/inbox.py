@@ -16,14 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.clock import Clock
-from features.config import config_path, read_section
 from features.contracts import CONSENTS, CONTACTS, CUSTOMERS
+from features.files import only_writer_of, replace_file
 from features.sources import BankTables
 from features.sources.inbox import CONVERSATION, INBOX
 
-from ..access.private_file import only_writer_of
 from ..config import ServingConfig
-from ..private_files import replace_private
+from ..config_file import clock_of, config_path, read_section
 from ..records import Records, StoredEntry
 from .door import records_if_any
 from .happened import event_of
@@ -83,7 +82,7 @@ def fill_inbox(workspace: Path, config: Path | None, tables: Path, mapping: Path
                 yield from (str(customer_id) for (customer_id,) in rows)
 
     try:
-        return write_inbox(records, Clock.of(path), customer_ids)
+        return write_inbox(records, clock_of(path), customer_ids)
     finally:
         records.close()
 
@@ -174,4 +173,4 @@ def _replace(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
         return
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), content)
-    replace_private(path, content.getvalue())
+    replace_file(path, content.getvalue(), private=True)

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from features.errors import BadConfiguration, BadInput, NotFound
+from features.files import put_in_place
 
 from ..decisions.policy.loading import POLICY_FILE, LoadedPolicy, load_policy
-from .durable import settle, write_durably
 
 POLICIES = "policies"
 
@@ -42,10 +42,8 @@ def archive(workspace: Path, policy: LoadedPolicy) -> None:
         shutil.rmtree(aside)
     aside.mkdir(parents=True)
     for name, content in files.items():
-        write_durably(aside / name, content)
-    settle(aside)
-    aside.replace(folder)
-    settle(folder.parent)
+        (aside / name).write_bytes(content)
+    put_in_place(aside, folder)
 
 
 def archived(workspace: Path, digest: str) -> LoadedPolicy:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..private_files import written_aside
+from features.files import written_aside
+
 from .chain import Anchor
 from .queue_files import waiting_files
 from .records import Records
@@ -36,7 +37,7 @@ def back_up(records: Records, out: Path) -> Backup:
     BadInput : when there is an `out` already
     RecordsUnavailable : when the records cannot be read, or the copy cannot be written
     """
-    with written_aside(out, replace=False) as aside:
+    with written_aside(out, replace=False, private=True) as aside:
         records.database.copy_to(aside)
         copy = Records.open_file(aside)
         head = copy.head

@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 
 from features.errors import NotFound
+from features.files import written_aside
 
-from ..private_files import written_aside
 from .database import STORED
 from .entries import ACCESS, Entry, StoredEntry, new_entry_id, now
 from .erasure import bring_all_back
@@ -46,7 +46,7 @@ def export(records: Records, customer_id: str, out: Path, *, by: str) -> int:
     said = {"what": "export", "caller": {"subject": by, "how": "command"}, "from": None, "request_id": None, "times": 1}
     records.append_now([Entry(ACCESS, new_entry_id(), customer_id, orjson.dumps(said))])
     count = 0
-    with written_aside(out) as aside, aside.open("wb") as file, records.database.snapshot() as connection:
+    with written_aside(out, private=True) as aside, aside.open("wb") as file, records.database.snapshot() as connection:
         head = {"customer_id": customer_id, "made_at": now(), "made_by": by, "not_in_it": _NOT_IN_IT}
         file.write(orjson.dumps(head)[:-1] + b',"entries":[')
         for rows in pages(connection, STORED, entries.c.customer_id.in_(names)):

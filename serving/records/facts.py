@@ -16,8 +16,8 @@ from rich.progress import Progress
 from sqlalchemy import Connection, Row, func, select
 
 from features.errors import BadInput
+from features.files import written_aside
 
-from ..private_files import written_aside
 from .database import end_of
 from .entries import DECISION, FEEDBACK
 from .formats import decision_in
@@ -98,7 +98,7 @@ def write_facts(records: Records, out: Path, progress: Progress | None = None) -
     is_decision, is_there = entries.c.kind == DECISION, entries.c.payload.is_not(None)
     rows: list[dict[str, Any]] = []
     count = decisions = empty = 0
-    with written_aside(out) as aside, records.database.snapshot() as connection:
+    with written_aside(out, private=True) as aside, records.database.snapshot() as connection:
         total = connection.scalar(select(func.count()).where(is_decision)) or 0
         erased = connection.scalar(select(func.count()).where(is_decision, ~is_there)) or 0
         task = progress.add_task("Reading decisions", total=total - erased) if progress is not None else None

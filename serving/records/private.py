@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..private_files import make_private
+from features.files import make_private
 
 _log = logging.getLogger(__name__)
 

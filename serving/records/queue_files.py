@@ -20,6 +20,7 @@ from typing import BinaryIO
 import orjson
 
 from features.errors import BadInput
+from features.files import sync
 
 from .entries import Entry, new_entry_id
 from .errors import RecordsUnavailable
@@ -164,14 +165,14 @@ def _begin(folder: Path) -> _Active:
     """A new file, which has our lock before anybody can see it."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, exist_ok=True)
-        _sync(folder.parent)
+        sync(folder.parent)
     path = folder / f"{new_entry_id()}-{os.getpid()}.jsonl"
     aside = folder / f".{path.name}"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         aside.rename(path)
-        _sync(folder)
+        sync(folder)
     except OSError:
         os.close(descriptor)
         raise
@@ -244,11 +245,3 @@ def _write(descriptor: int, data: bytes) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
     os.fdatasync(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

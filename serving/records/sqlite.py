@@ -23,8 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from features.errors import NotReady
+from features.files import create_private
 
-from ..private_files import create_private
 from .chain import START, Anchor
 from .database import (
     MADE_BY,

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, select
 
-from ..access.private_file import only_writer_of
-from ..private_files import replace_private
+from features.files import only_writer_of, replace_file
+
 from .entries import EVENT, SUPPRESSION, Entry, new_entry_id
 from .errors import RecordsUnavailable
 from .tables import entries
@@ -62,7 +62,7 @@ class SuppressionKey:
         path = workspace / KEY_FILE
         with only_writer_of(path):
             if not path.exists():
-                replace_private(path, os.urandom(_SIZE))
+                replace_file(path, os.urandom(_SIZE), private=True)
         found = cls.find(workspace)
         assert found is not None
         return found

@@ -285,8 +285,8 @@ class _Asked:
     """Asks a workspace's service about customers to whom something may be offered, and counts what is answered."""
 
     def __init__(self, workspace: Path) -> None:
-        from features.config import CONFIG_FILE
         from serving.access import Role, create_demo_key, issue_demo_token
+        from serving.config_file import CONFIG_FILE
         from tests.benchmarks.service_bank import CUSTOMERS
 
         self._workspace = workspace

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from features import CustomerStates
 from features.build import BuildConfig, build_states
 from features.errors import BadInput, NotReady
+from features.files import put_in_place, write_text
 from features.sources.inbox import INBOX
 from features.states import current_states
 
@@ -30,7 +31,7 @@ from ..examples import PERIODS, protocol_of
 from ..tracking import Tracking
 from .evaluate import judged, report_of
 from .reports import BACKTEST
-from .train import fit_bundle, recorded_run, write_aside
+from .train import fit_bundle, recorded_run
 
 
 def backtest(
@@ -79,7 +80,7 @@ def backtest(
                 progress.advance(task)
     result = pooled(states.manifest.build_id, training.select_by, origins, seed=config.seed, resamples=config.resamples)
     text = to_json(result)
-    write_aside(workspace / BACKTEST, text)
+    write_text(workspace / BACKTEST, text)
     tracking = Tracking(workspace, tracking_uri)
     settings = {"backtest": config.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     with recorded_run(tracking, "backtest", states, settings) as run_id:
@@ -157,7 +158,7 @@ def _reach(
         aside.mkdir()
         (aside / _ORIGIN).write_text(to_json(origin), encoding="utf-8")
         outcomes.save(aside / _ROWS)
-        aside.replace(kept)
+        put_in_place(aside, kept)
 
 
 def _fingerprint(states: CustomerStates, build: BuildConfig, training: TrainingConfig, config: EvaluationConfig) -> str:

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from features import CustomerStates
 from features.errors import NotFound
+from features.files import write_text
 from features.states import current_states
 
 from ..bundle import Bundle
@@ -27,7 +28,7 @@ from ..probabilities.blend import BLEND
 from ..tracking import CHALLENGER, CHAMPION, Tracking
 from ..unseen import unseen_batches
 from .reports import EVALUATION, IMPORTANCE, LEARNING_CURVE, PAGE, KeptResult, evaluation_page
-from .train import counted, fit_bundle, write_aside
+from .train import counted, fit_bundle
 from .uplift import uplift_of_bundle
 
 
@@ -66,13 +67,13 @@ def evaluate_champion(
         }
         for path, result in results.items():
             text = to_json(KeptResult(subject, result))
-            write_aside(workspace / path, text)
+            write_text(workspace / path, text)
             tracking.log_text(version.run_id, text, path.name)
     tracking.log_metrics(version.run_id, report.flat_metrics())
-    write_aside(workspace / EVALUATION, report.to_json())
+    write_text(workspace / EVALUATION, report.to_json())
     tracking.log_text(version.run_id, report.to_json(), EVALUATION.name)
     page = evaluation_page(workspace, report, states)
-    write_aside(workspace / PAGE, page)
+    write_text(workspace / PAGE, page)
     tracking.log_text(version.run_id, page, PAGE.name)
     return report
 

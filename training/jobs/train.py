@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -239,32 +238,6 @@ def retrain(
     return RetrainOutcome(
         champion, challenger, metric, values[CHAMPION], values[CHALLENGER], difference, promoted, built.checks
     )
-
-
-def write_aside(path: Path, text: str) -> None:
-    """Write a text file so that readers see all of it or the one before.
-
-    Raises
-    ------
-    BadInput : when its folder does not exist
-    """
-    check_path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
-def check_path(path: Path) -> None:
-    """Refuse a place that a file cannot be written to, before the work that fills it.
-
-    Raises
-    ------
-    BadInput : when its folder does not exist, or it is a folder itself
-    """
-    if not path.parent.is_dir():
-        raise BadInput(f"there is no folder {path.parent} to write {path.name} to")
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder: name a file")
 
 
 def counted(batches: Iterator[EvaluationBatch], what: str, progress: Progress | None) -> Iterator[EvaluationBatch]:

@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from features import CustomerStates, block_of
 from features.errors import BadInput, NotReady
+from features.files import write_text
 from features.states import current_states
 
 from ..bundle import Bundle
@@ -20,7 +21,7 @@ from ..tracking import Tracking
 from ..uplift import LEARNERS, TrialCounts, Trials, UpliftConfig, trials_of
 from ..uplift.metrics import Ranked
 from ..uplift.report import LATER, OTHERS, UpliftReport, intervals_of
-from .train import fit_bundle, recorded_run, write_aside
+from .train import fit_bundle, recorded_run
 
 REPORT = Path("reports") / "uplift.json"
 
@@ -76,7 +77,7 @@ def measure_uplift(
         tracking.log_metrics(run_id, report.flat_metrics())
         tracking.log_text(run_id, to_json(report), REPORT.name)
     (workspace / REPORT).parent.mkdir(exist_ok=True)
-    write_aside(workspace / REPORT, to_json(report))
+    write_text(workspace / REPORT, to_json(report))
     return report
 
 

@@ -21,6 +21,7 @@ from rich.progress import Progress
 
 from features import CustomerStates
 from features.errors import BadInput
+from features.files import write_text
 from features.states import current_states
 
 from ..config import TrainingConfig, TuningConfig, metric_k
@@ -28,13 +29,13 @@ from ..evaluation import BootstrapInterval
 from ..evaluation.intervals import BootstrapEstimate, resample
 from ..evaluation.metrics import RANKING_METRICS
 from ..examples import Batch, DatedExamples, Examples, HiddenHoldings, RememberedExamples, remembered
-from ..jobs.train import recorded_run, write_aside
+from ..jobs.train import recorded_run
 from ..models import Model
 from ..probabilities.calibration import ProductCalibration
 from ..ranking import top_k
 from ..tracking import Tracking
-from .config_file import toml_table
 from .search_spaces import SEARCH_SPACES
+from .toml_changes import toml_table
 from .trials import Settings, Trial, TrialStore, opened_trials
 
 _FORMAT = 1  # raised when trials of older code can no longer be compared with new ones
@@ -146,7 +147,7 @@ def tune(
             tracking.log_metrics(run_id, {f"tuning/{training.select_by}/{name}": v for name, v in figures.items()})
             tracking.log_text(run_id, outcome.to_toml(), f"tuned-{model}.toml")
     (workspace / "reports").mkdir(exist_ok=True)
-    write_aside(workspace / "reports" / f"tuned-{model}.toml", outcome.to_toml())
+    write_text(workspace / "reports" / f"tuned-{model}.toml", outcome.to_toml())
     return outcome
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.errors import NotReady
+from features.files import put_in_place
 
 from ..evaluation.intervals import BootstrapEstimate
 from .search_spaces import Range, Setting
@@ -144,7 +145,7 @@ def opened_trials(
             aside = workspace / f".{DATABASE}.new"
             aside.unlink(missing_ok=True)
             RDBStorage(f"sqlite:///{aside}").engine.dispose()
-            aside.replace(database)
+            put_in_place(aside, database)
         storage = RDBStorage(f"sqlite:///{database}")
         try:
             study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)

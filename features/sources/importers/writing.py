@@ -12,6 +12,7 @@ import duckdb
 
 from ...contracts import PRODUCTS
 from ...errors import BadInput
+from ...files import put_in_place
 from ..tables import connect
 from ..values import literal, quoted
 
@@ -73,7 +74,7 @@ def importing(importer: str, source: Path, target: Path, memory_limit: str = "1G
         (aside / IMPORT_FILE).write_text(json.dumps(note, ensure_ascii=False, indent=2), encoding="utf-8")
         if target.exists():
             target.rename(replaced)
-        aside.rename(target)
+        put_in_place(aside, target)
     except duckdb.Error as error:
         raise BadInput(f"{source} cannot be imported: {error}") from error
     finally:

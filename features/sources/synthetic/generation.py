@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ...contracts import PRODUCTS
 from ...errors import BadInput
+from ...files import put_in_place
 from .bank import BURN_IN, BlockPlan, SyntheticBank
 from .catalogue import Product, products_of
 from .records import BlockRecords
@@ -98,5 +99,5 @@ def _move_into_place(aside: Path, folder: Path) -> None:
     shutil.rmtree(earlier, ignore_errors=True)
     if folder.exists():
         folder.rename(earlier)
-    aside.rename(folder)
+    put_in_place(aside, folder)
     shutil.rmtree(earlier, ignore_errors=True)

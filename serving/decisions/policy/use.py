@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 
 from features.errors import BadConfiguration
+from features.files import written_aside
 from features.states import current_states
 
 from .check import check_policy
@@ -32,19 +32,15 @@ def use_policy(path: Path, workspace: Path, today: date) -> tuple[LoadedPolicy, 
     loaded = load_policy(path)
     warnings = check_policy(loaded, current_states(workspace), today)
     pack = _bring_pack(loaded, workspace)
-    aside = workspace / f".{POLICY_FILE}.{os.getpid()}"
     try:
-        _write(aside, loaded.document.data)
-        if load_policy(aside).digest != loaded.digest:
-            raise BadConfiguration(f"{path} means something else from within {workspace}: nothing was changed")
-        aside.replace(workspace / POLICY_FILE)
+        with written_aside(workspace / POLICY_FILE) as aside:
+            aside.write_bytes(loaded.document.data)
+            if load_policy(aside).digest != loaded.digest:
+                raise BadConfiguration(f"{path} means something else from within {workspace}: nothing was changed")
     except BaseException:
         if pack is not None:
             pack.unlink(missing_ok=True)
         raise
-    finally:
-        aside.unlink(missing_ok=True)
-    _settle(workspace)
     return load_policy(workspace / POLICY_FILE), warnings
 
 
@@ -71,27 +67,6 @@ def _bring_pack(loaded: LoadedPolicy, workspace: Path) -> Path | None:
             f"{loaded.path}: suitability.pack: {target} is another pack, which a policy may need: give the new one a "
             "name of its own, such as its name with its year"
         )
-    aside = workspace / f".{source.name}.{os.getpid()}"
-    try:
-        _write(aside, loaded.pack.data)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(target) as aside:
+        aside.write_bytes(loaded.pack.data)
     return target
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _settle(folder: Path) -> None:
-    """Make the new name last through a power failure too, where folders can be synced."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

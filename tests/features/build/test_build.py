@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import features.files
 from features import block_of, feature_set_of
 from features.build import BuildConfig, build_states, building
 from features.build.packing import Packer
@@ -126,7 +127,7 @@ def test_a_crash_at_any_stage_leaves_the_previous_build_in_use_and_the_next_buil
     workspace: Path, second: Path, following: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     previous = in_use(workspace)
-    for owner, name in (*((Packer, stage) for stage in STAGES), (Packer, "pack"), (building, "_flush")):
+    for owner, name in (*((Packer, stage) for stage in STAGES), (Packer, "pack"), (features.files, "sync")):
         with monkeypatch.context() as patch:
             crash_after(patch, owner, name)
             with pytest.raises(Crash):
@@ -146,7 +147,7 @@ def test_a_crash_around_the_switch_leaves_one_build_or_the_other_in_use(
     fsync = os.fsync
 
     def crashing_fsync(descriptor: int) -> None:
-        if f"{CURRENT}." in os.readlink(f"/proc/self/fd/{descriptor}"):
+        if f".{CURRENT}." in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise Crash
         fsync(descriptor)
 
@@ -155,11 +156,12 @@ def test_a_crash_around_the_switch_leaves_one_build_or_the_other_in_use(
             crash_after(patch, Path, "replace")
         elif crash == "within the switch":
             patch.setattr(os, "fsync", crashing_fsync)
+            patch.setattr(Path, "unlink", lambda *_, **__: None)  # who is dead clears nothing up
         else:
             crash_after(patch, building, "switch_to")
         with pytest.raises(Crash):
             build(second, workspace)
-    left = {name for name in contents(workspace) if name.startswith(f"{CURRENT}.")}
+    left = {name for name in contents(workspace) if name.startswith(f".{CURRENT}.")}
     assert len(left) == (crash == "within the switch")
     assert contents(workspace) - left == clean(previous, following)
     assert in_use(workspace) == (following if crash == "after the switch" else previous)

@@ -186,9 +186,9 @@ class TestWriting:
         def interrupted(self: Path, to: Path) -> None:
             if to == target and self.name == "tables" and self.parent != tmp_path:
                 raise KeyboardInterrupt
-            os.rename(self, to)
+            os.replace(self, to)
 
-        monkeypatch.setattr(Path, "rename", interrupted)
+        monkeypatch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
             import_bruun(source, target)
         assert sorted(path.name for path in target.iterdir()) == before

@@ -21,8 +21,8 @@ from serving.access import (
     api_keys,
     create_api_key,
     list_api_keys,
-    private_file,
     revoke_api_key,
+    watched_file,
 )
 from serving.access.api_keys import API_KEYS_FILE, ApiKeyVerifier
 from tests.serving.access.issuers import eventually, fuzzed
@@ -43,7 +43,7 @@ def reason_of(by, presented):
 
 @pytest.fixture
 def at_every_use(monkeypatch):
-    monkeypatch.setattr(private_file, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(watched_file, "LOOK_EVERY", 0.0)
 
 
 class TestCreate:
@@ -201,7 +201,7 @@ class TestRevoke:
             revoke_api_key(tmp_path, parts(key)[0])
             revoked = time.time()
             noticed = float(reader.stdout.readline())
-        assert noticed - revoked < private_file.LOOK_EVERY + 0.5  # and what else this machine does
+        assert noticed - revoked < watched_file.LOOK_EVERY + 0.5  # and what else this machine does
 
 
 class TestFile:

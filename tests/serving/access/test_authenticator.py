@@ -20,8 +20,8 @@ from serving.access import (
     create_demo_key,
     issue_demo_token,
     list_api_keys,
-    private_file,
     revoke_api_key,
+    watched_file,
 )
 from serving.access.api_keys import API_KEYS_FILE
 from serving.access.demo_key import DEMO_KEY_FILE
@@ -102,7 +102,7 @@ class TestKeys:
         refused(none, None, key)
 
     def test_what_counts_as_a_key(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(private_file, "LOOK_EVERY", 0.0)
+        monkeypatch.setattr(watched_file, "LOOK_EVERY", 0.0)
         authenticator = Authenticator.of(tmp_path, AccessConfig())
         create_api_key(tmp_path, "CRM", Role.ANALYST)
         assert authenticator.has_keys

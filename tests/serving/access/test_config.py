@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from features.config import read_section
 from features.errors import BadConfiguration
 from serving.access import AccessConfig, Role
+from serving.config_file import read_section
 
 WHOSE = {"issuer": "https://login.bank.example", "audience": "nextproduct"}
 

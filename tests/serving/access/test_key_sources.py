@@ -9,7 +9,7 @@ import time
 import pytest
 
 from features.errors import BadInput
-from serving.access import NotAuthenticated, private_file
+from serving.access import NotAuthenticated, watched_file
 from serving.access.key_set import KeySet, read_key_set
 from serving.access.key_sources import FetchedKeys, FileKeys
 from serving.access.tokens import TokenVerifier
@@ -37,7 +37,7 @@ def is_accepted(by, token):
 class TestFile:
     @pytest.fixture(autouse=True)
     def _at_every_use(self, monkeypatch):
-        monkeypatch.setattr(private_file, "LOOK_EVERY", 0.0)
+        monkeypatch.setattr(watched_file, "LOOK_EVERY", 0.0)
 
     @pytest.fixture
     def path(self, tmp_path):

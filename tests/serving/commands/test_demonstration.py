@@ -1,6 +1,6 @@
-from features.config import CONFIG_FILE, read_section
 from serving.commands.demonstration import allow_one_person
 from serving.config import ServingConfig
+from serving.config_file import CONFIG_FILE, read_section
 
 
 class TestOnePerson:

@@ -1,6 +1,7 @@
 """The commands on the policy, as a user runs them."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -119,10 +120,11 @@ class TestUse:
         shutil.copy(PACKS / "china.yaml", drafts / "ours.yaml")
 
         def fail(path, data):
-            path.write_bytes(data[:20])
+            with path.open("wb") as file:
+                file.write(data[:20])
             raise OSError("the disk is full") if path.name.startswith(".policy") else KeyboardInterrupt
 
-        monkeypatch.setattr("serving.decisions.policy.use._write", fail)
+        monkeypatch.setattr(Path, "write_bytes", fail)
         assert isinstance(
             run("use", write_policy(drafts, 'version: "1"', 'version: "2"'), workspace).exception, OSError
         )

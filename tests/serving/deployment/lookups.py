@@ -49,7 +49,7 @@ def start(workspace: Path) -> Recommender:
     from serving.deployment import warm_up
     from serving.deployment.opening import open_in_use
 
-    recommender = open_in_use(workspace, None, Clock.of(None)).recommender
+    recommender = open_in_use(workspace, None, Clock.of()).recommender
     warm_up(recommender)
     return recommender
 

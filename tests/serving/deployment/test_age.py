@@ -133,7 +133,7 @@ def test_commands(bank, today, monkeypatch, refuse):
     workspace, states = opened.workspace, opened.recommender.states
     settings = f"[serving]\nwarn_states_age_days = {AGE - 1}\nrefuse_states_age_days = {days}\n"
     (workspace / "nextproduct.toml").write_text(settings, "utf-8")
-    monkeypatch.setattr(door.Clock, "of", lambda path: StoppedClock(CLOCK.zone, today))
+    monkeypatch.setattr(door, "clock_of", lambda path: StoppedClock(CLOCK.zone, today))
     for words in commands(workspace, states.customer_id(0), "fund_money"):
         done = CliRunner().invoke(app, [str(word) for word in words])
         if refuse:

@@ -8,8 +8,8 @@ import pytest
 import training.tuning.search
 from features import current_states
 from features.build import build_states
-from features.config import CONFIG_FILE, read_section
 from features.errors import BadInput, NotReady
+from serving.config_file import CONFIG_FILE, read_section
 from tests.command import in_process
 from tests.training.banks import LIGHT, light, rewrite, synthetic_tables
 from training import Tracking

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from .errors import BadConfiguration
+from features.clock import BankConfig, Clock
+from features.errors import BadConfiguration
 
 CONFIG_FILE = "nextproduct.toml"
 """Looked for in the workspace when no file is named."""
 
 SECTIONS = ("bank", "build", "training", "evaluation", "tuning", "serving")
+"""What there may be settings of: one model of them each, in whichever room they are of."""
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -46,6 +48,16 @@ def read_section(path: Path | None, section: str, model: type[Config]) -> Config
         raise BadConfiguration(f"{path}: {problems}") from None
 
 
+def clock_of(path: Path | None) -> Clock:
+    """The clock of the bank that a configuration file describes; None: all defaults.
+
+    Raises
+    ------
+    BadConfiguration : when its section ``bank`` is not right
+    """
+    return Clock.of(read_section(path, "bank", BankConfig))
+
+
 def config_path(named: Path | None, workspace: Path | None) -> Path | None:
     """The file named, else the workspace's own, else none.
 
@@ -59,6 +71,21 @@ def config_path(named: Path | None, workspace: Path | None) -> Path | None:
         return named
     own = workspace / CONFIG_FILE if workspace else None
     return own if own and own.is_file() else None
+
+
+def file_to_change(named: Path | None, workspace: Path) -> Path:
+    """The file that settings of `workspace` are written to: the one in use, else the workspace's own, not there yet.
+
+    Raises
+    ------
+    BadConfiguration : when the one in use is not TOML
+    """
+    path = named or workspace / CONFIG_FILE
+    if path.suffix != ".toml":
+        raise BadConfiguration(
+            f"{path} is not a TOML file, and only those can be changed here: put settings in by hand"
+        )
+    return path
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from features.build import BuildConfig
 from features.calendar import Frequency
-from features.config import CONFIG_FILE, config_path, read_section
 from features.errors import BadConfiguration
+from serving.config_file import CONFIG_FILE, config_path, file_to_change, read_section
 
 TOML = '[build]\nperiod = "week"\nhistory_periods = 12\n\n[training]\nhorizon = 3\n'
 YAML = "build:\n  period: week\n  history_periods: 12\ntraining:\n  horizon: 3\n"
@@ -76,3 +76,10 @@ def test_a_named_file_goes_before_the_workspaces_own(tmp_path: Path) -> None:
     missing = re.escape(str(tmp_path / "not.toml"))
     with pytest.raises(BadConfiguration, match=f"there is no configuration file {missing}"):
         config_path(tmp_path / "not.toml", workspace)
+
+
+def test_settings_are_written_to_the_file_in_use(tmp_path):
+    assert file_to_change(None, tmp_path) == tmp_path / "nextproduct.toml"
+    assert file_to_change(tmp_path / "mine.toml", tmp_path) == tmp_path / "mine.toml"
+    with pytest.raises(BadConfiguration, match=r"mine.yaml is not a TOML file"):
+        file_to_change(tmp_path / "mine.yaml", tmp_path)

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from features.errors import BadInput
-from serving.private_files import make_private, replace_private, written_aside
+from features.files import make_private, replace_file, written_aside
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def mode(path):
 
 
 def test_a_file_is_private_from_the_first_byte_on(tmp_path):
-    with written_aside(tmp_path / "list.csv") as aside:
+    with written_aside(tmp_path / "list.csv", private=True) as aside:
         assert mode(aside) == 0o600
         aside.write_text("new", encoding="utf-8")
         assert not (tmp_path / "list.csv").exists()
@@ -33,7 +33,7 @@ def test_what_is_not_finished_leaves_what_was_there(tmp_path):
     (tmp_path / "list.csv").write_text("old", encoding="utf-8")
 
     def fail():
-        with written_aside(tmp_path / "list.csv") as aside:
+        with written_aside(tmp_path / "list.csv", private=True) as aside:
             aside.write_text("half", encoding="utf-8")
             raise OSError("full")
 
@@ -51,7 +51,7 @@ def test_what_came_up_meanwhile_is_not_overwritten(tmp_path):
 
 def test_a_public_file_is_replaced_by_a_private_one(tmp_path):
     (tmp_path / "keys.json").write_text("old", encoding="utf-8")
-    replace_private(tmp_path / "keys.json", b"new")
+    replace_file(tmp_path / "keys.json", b"new", private=True)
     assert (mode(tmp_path / "keys.json"), (tmp_path / "keys.json").read_bytes()) == (0o600, b"new")
 
 

@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from features.errors import BadConfiguration
-from training.tuning.config_file import change_file, file_to_change, toml_table, with_values
+from training.tuning.toml_changes import change_file, toml_table, with_values
 
 VALUES = {"rounds": 12, "rate": 0.25, "weighting": "bm25"}
 
@@ -80,10 +80,3 @@ def test_a_file_is_replaced_in_one_step_or_not_at_all(tmp_path):
         change_file(path, "training.ease", VALUES)
     assert path.read_text(encoding="utf-8") == "[training]\nease.rate = 1.0\n"
     assert [file.name for file in tmp_path.iterdir()] == ["nextproduct.toml"]
-
-
-def test_it_is_the_file_in_use(tmp_path):
-    assert file_to_change(None, tmp_path) == tmp_path / "nextproduct.toml"
-    assert file_to_change(tmp_path / "mine.toml", tmp_path) == tmp_path / "mine.toml"
-    with pytest.raises(BadConfiguration, match=r"mine.yaml is not a TOML file"):
-        file_to_change(tmp_path / "mine.yaml", tmp_path)

@@ -1,36 +1,12 @@
-"""Files of keys: changed by one process at a time, and seen when they change."""
+"""Files that are seen when they change."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from features.errors import NotFound
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a file that may have changed."""
-
-
-@contextmanager
-def only_writer_of(path: Path) -> Iterator[None]:
-    """Keep other processes from changing `path` meanwhile; the lock goes with the process, however that ends.
-
-    Raises
-    ------
-    NotFound : when the folder does not exist
-    """
-    if not path.parent.is_dir():
-        raise NotFound(f"there is no workspace {path.parent}: `nextproduct build` or `nextproduct demo` makes one")
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 class WatchedFile:

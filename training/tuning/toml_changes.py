@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from features.config import CONFIG_FILE
 from features.errors import BadConfiguration
+from features.files import written_aside
 
 Value = int | float | str
 
@@ -54,21 +53,6 @@ def with_values(text: str, table: str, values: Mapping[str, Value]) -> str:
     return changed
 
 
-def file_to_change(named: Path | None, workspace: Path) -> Path:
-    """The file that settings of `workspace` are written to: the one in use, else the workspace's own, not there yet.
-
-    Raises
-    ------
-    BadConfiguration : when the one in use is not TOML
-    """
-    path = named or workspace / CONFIG_FILE
-    if path.suffix != ".toml":
-        raise BadConfiguration(
-            f"{path} is not a TOML file, and only those can be changed here: put settings in by hand"
-        )
-    return path
-
-
 def change_file(path: Path, table: str, values: Mapping[str, Value]) -> None:
     """Put `values` into `table` of a TOML file, which is made if need be, in one step.
 
@@ -77,11 +61,10 @@ def change_file(path: Path, table: str, values: Mapping[str, Value]) -> None:
     BadConfiguration : when the file is written in a way that cannot be changed safely
     """
     changed = with_values(path.read_text(encoding="utf-8") if path.is_file() else "", table, values)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(changed, encoding="utf-8")
-    if path.is_file():
-        aside.chmod(path.stat().st_mode)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        aside.write_text(changed, encoding="utf-8")
+        if path.is_file():
+            aside.chmod(path.stat().st_mode)
 
 
 def _lines(values: Mapping[str, Value]) -> list[str]:
