@@ -17,12 +17,11 @@ from features.clock import Clock
 from features.errors import NotFound
 from training import Bundle
 
-from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, decide
+from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, Score, decide
 from ..decisions.layers.attributes import columns_of, unseen
 from ..decisions.policy.loading import LoadedPolicy
 from ..decisions.reasons.spoken import reasons_for_block
 from ..decisions.why_not import WhyNot, why_not
-from ..simulation.simulation import Score
 from .answer import Answer, Question
 from .recommendation import Recommendation, Versions, recommendations_of
 

@@ -28,7 +28,8 @@ from ..decisions.policy.loading import POLICY_FILE, demonstration_policy_path, p
 from ..decisions.policy.use import use_policy
 from ..decisions.reason_codes import REASONS_OF
 from ..deployment import Door
-from ..simulation.simulation import simulate
+from ..simulation.outcomes import simulated
+from ..simulation.scenarios import scenarios_of
 from .suggestions_table import suggestions_table
 
 BANK = "bank"
@@ -151,9 +152,8 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
 
 def _what_is_excluded(recommender: Recommender, fresh: FreshEvents) -> Table:
     """What each layer of the policy excludes first, over all customers and products."""
-    policy = recommender.compiled_for(recommender.policy.policy)
-    score = recommender.score_for(recommender.policy.policy)
-    (found,) = simulate(score, [policy], recommender.context(), limit=SUGGESTED, fresh=fresh)
+    scenario = scenarios_of(recommender, None, fresh)(recommender.policy.policy)
+    (found,) = simulated([scenario], limit=SUGGESTED)
     pairs = found.customers * len(found.product_ids)
     table = Table(title=f"What the policy {found.policy} does, of {pairs:,} pairs of customer and product")
     table.add_column("layer")

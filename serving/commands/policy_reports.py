@@ -15,13 +15,11 @@ from .options import AsJson, ChannelOption, LimitOption, print_json, say_version
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..answering.recommender import Recommender
-    from ..decisions import FreshEvents
     from ..deployment import Door
     from ..simulation.fairness import FairnessReport, Finding
     from ..simulation.lever_costs import LeverCosts
+    from ..simulation.outcomes import Difference
     from ..simulation.policy_diff import Change, ChangeEffect, PolicyDiff
-    from ..simulation.simulation import Difference, ScenarioOf
 
 # What a command needs is imported when it runs: `--help` answers at once.
 
@@ -52,6 +50,7 @@ def diff(
     from ..decisions.policy.check import check_policy
     from ..decisions.policy.loading import load_policy
     from ..simulation.policy_diff import diff_on
+    from ..simulation.scenarios import scenarios_of
 
     loaded = [load_policy(path) for path in (old, new)]
     with _door(on, config) as door, progress_bar() as progress:
@@ -89,6 +88,7 @@ def levers(
     from features.progress import progress_bar, report_console
 
     from ..simulation.lever_costs import lever_costs
+    from ..simulation.scenarios import scenarios_of
 
     with _door(workspace, config) as door, progress_bar() as progress:
         found = lever_costs(
@@ -122,6 +122,7 @@ def fairness(
     from features.progress import progress_bar, report_console
 
     from ..simulation.fairness import judge_fairness
+    from ..simulation.scenarios import scenarios_of
 
     with _door(workspace, config) as door, progress_bar() as progress:
         scenario_of = scenarios_of(door.recommender, channel, door.happened())
@@ -133,20 +134,6 @@ def fairness(
         print_json({**report.to_dict(), "versions": door.recommender.versions.to_dict()})
     else:
         report_console().print(fairness_table(report, show_all=show_all))
-
-
-def scenarios_of(recommender: Recommender, channel: str | None, fresh: FreshEvents) -> ScenarioOf:
-    """From a policy to its use by `recommender` now, after what has happened, through the policy's first channel if
-    none is named."""
-    from ..decisions import Policy
-    from ..simulation.simulation import Scenario
-
-    def scenario_of(policy: Policy) -> Scenario:
-        compiled = recommender.compiled_for(policy)
-        day = compiled.decision_day(recommender.clock.today())
-        return Scenario.of(compiled, recommender.score_for(policy), channel=channel, day=day, fresh=fresh)
-
-    return scenario_of
 
 
 def diff_tables(found: PolicyDiff) -> list[Table]:

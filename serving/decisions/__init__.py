@@ -1,7 +1,7 @@
 """What to offer whom: the one path from propensities to decisions."""
 
 from .compiled import CompiledPolicy, Context
-from .decide import Decisions, decide
+from .decide import Decisions, Score, decide
 from .fresh import FreshEvent, FreshEvents
 from .policy.schema import Policy
 from .reason_codes import Layer, Reason
@@ -15,5 +15,6 @@ __all__ = [
     "Layer",
     "Policy",
     "Reason",
+    "Score",
     "decide",
 ]

@@ -6,6 +6,7 @@ from an older date.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ from .layers.facts import CustomerFacts
 from .layers.triggers import FoundTriggers
 from .policy.sections import TRIGGERS
 from .reason_codes import Reason
+
+Score = Callable[[CustomerBlock], NDArray[np.float32]]
+"""From a block to what is decided on: propensities, float32, shape (n_customers, n_products)."""
 
 _OUTRANKED = Reason.OUTRANKED.bit
 

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Select, insert, inspect, select
 from features.errors import BadConfiguration, NotReady
 
 from .chain import START, Anchor
-from .config import RecordsConfig
 from .entries import Sealed, StoredEntry, linked
 from .errors import NoRecords
 from .suppressions import key_names
@@ -155,25 +154,6 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close every connection."""
-
-
-def open_database(workspace: Path, config: RecordsConfig) -> Database:
-    """The database of the records of a workspace; nothing is read yet.
-
-    Raises
-    ------
-    NotReady : when there is no such workspace
-    BadConfiguration : when `config.database` is not the URL of a PostgreSQL database
-    """
-    if not workspace.is_dir():
-        raise NotReady(f"there is no workspace {workspace}: `nextproduct build` makes one")
-    if not config.database:
-        from .sqlite import DATABASE, SQLite
-
-        return SQLite(workspace / DATABASE, config.commit_timeout)
-    from .postgresql import PostgreSQL, url_of
-
-    return PostgreSQL(url_of(config.database), config.commit_timeout)
 
 
 def revision_of(connection: Connection) -> str | None:

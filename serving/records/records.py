@@ -15,10 +15,11 @@ from features.errors import BadInput
 
 from .chain import Anchor
 from .config import RecordsConfig
-from .database import STORED, Database, open_database
+from .database import STORED, Database
 from .entries import ERASURE, EVENT, RETENTION, SUPPRESSION, Entry, Sealed, StoredEntry, is_storable, now, seal
 from .errors import RecordsUnavailable
 from .group_commit import GroupCommit
+from .opening import open_database
 from .private import tighten
 from .queue_files import queue_paths, waiting_files
 from .standby import Standby, bring_back

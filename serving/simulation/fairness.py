@@ -26,7 +26,7 @@ from training.evaluation.intervals import CONFIDENCE, BootstrapEstimate
 from ..decisions import CompiledPolicy, Decisions
 from ..decisions.policy.sections import Fairness
 from ..decisions.reason_codes import BEFORE_ARBITRATION
-from .simulation import Scenario, decided
+from .scenarios import Scenario, decided
 
 LEAST_CUSTOMERS = 30
 """Of a group, who could have been offered a product, for its rate to be compared."""

@@ -11,7 +11,8 @@ from rich.progress import Progress
 
 from ..decisions import Policy
 from ..decisions.policy.sections import Lever
-from .simulation import Difference, ScenarioOf, compare
+from .outcomes import Difference, compare
+from .scenarios import ScenarioOf
 
 
 @dataclass(frozen=True)

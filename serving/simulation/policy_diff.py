@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from rich.progress import Progress
 
-from ..decisions import Policy
+from ..decisions import Policy, Score
 from ..decisions.policy.schema import SCOPED_SECTIONS
-from .simulation import Difference, Scenario, ScenarioOf, Score, compare
+from .outcomes import Difference, compare
+from .scenarios import Scenario, ScenarioOf
 
 Kind = Literal["added", "removed", "changed", "reordered"]
 Path = tuple[str, ...]

@@ -13,8 +13,8 @@ from serving.decisions import Decisions
 from serving.decisions.policy.loading import demonstration_policy_path
 from serving.decisions.policy.use import use_policy
 from serving.deployment import open_in_use
-from serving.simulation.simulation import simulate
 from tests.serving.later import CLOCK
+from tests.serving.simulation.scenarios import simulate
 from tests.training.banks import light, once
 from training import train
 

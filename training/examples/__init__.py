@@ -2,6 +2,7 @@
 
 from .examples import Batch, DatedExamples, Examples, HiddenHoldings
 from .remembering import RememberedExamples, remembered
+from .segment_counts import SegmentCounts, rates_of
 from .splits import HIDE_ONE, OCCASIONS, PERIODS, Split, hide_one_parts, occasions_cut, protocol_of, split
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "Examples",
     "HiddenHoldings",
     "RememberedExamples",
+    "SegmentCounts",
     "Split",
     "hide_one_parts",
     "occasions_cut",
     "protocol_of",
+    "rates_of",
     "remembered",
     "split",
 ]

@@ -13,9 +13,8 @@ from pydantic import Field
 from features import Catalogue
 from features.kernels import kernel
 
-from ..examples import Examples
+from ..examples import Examples, SegmentCounts, rates_of
 from .lifts import LiftModel, SegmentRates
-from .popularity import SegmentCounts, rates_of
 from .protocol import ModelConfig
 
 _MOST_PAIRS = 4096

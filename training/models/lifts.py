@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from features import CustomerBlock
 from features.kernels import kernel
 
-from .popularity import PopularityConfig, SegmentCounts, segment_in
+from ..examples import SegmentCounts
+from ..examples.segment_counts import segment_in
+from .popularity import PopularityConfig
 from .portfolios import distinct_portfolios
 from .protocol import Model
 
@@ -42,7 +44,8 @@ class SegmentRates:
     @classmethod
     def of(cls, counts: SegmentCounts) -> SegmentRates:
         """The rates of what was counted."""
-        return cls(counts.rates(PopularityConfig()), counts.rates(PopularityConfig(window=None)))
+        usual = PopularityConfig()
+        return cls(counts.rates(usual.window, usual.shrinkage), counts.rates(None, usual.shrinkage))
 
 
 class LiftModel(Model):

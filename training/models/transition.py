@@ -11,9 +11,8 @@ from pydantic import Field
 
 from features.kernels import kernel
 
-from ..examples import Examples
+from ..examples import Examples, SegmentCounts, rates_of
 from .lifts import LiftModel, SegmentRates
-from .popularity import SegmentCounts, rates_of
 from .portfolios import distinct_portfolios, group_rows, packed
 from .protocol import ModelConfig
 

@@ -36,8 +36,7 @@ from features import Catalogue
 from features.catalogue import Product
 from features.contracts import KINDS, RISK_RATINGS
 
-from ..examples import Batch
-from ..models.popularity import SegmentCounts
+from ..examples import Batch, SegmentCounts
 
 ENOUGH = 5
 """Acquisitions from which on a product stands on its own. On small synthetic banks a larger number ranks no better and

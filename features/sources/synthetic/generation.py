@@ -15,9 +15,9 @@ from ...contracts import PRODUCTS
 from ...errors import BadInput
 from ...files import put_in_place
 from .bank import BURN_IN, BlockPlan, SyntheticBank
+from .bookkeeping import BlockRecords
 from .catalogue import Product, products_of
-from .records import BlockRecords
-from .simulation import BlockSimulation
+from .life import BlockSimulation
 from .tables import TableParts, schema_of
 from .truth import TruthWriter, write_manifest
 

@@ -8,11 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from features.errors import NotFound
-from serving.commands.policy_reports import app, scenarios_of
+from serving.commands.policy_reports import app
 from serving.decisions import FreshEvents
 from serving.decisions.policy.problems import BadPolicy
-from serving.simulation.simulation import compare, simulate
-from tests.serving.simulation.scenarios import LIMIT, POLICY, bank_policy
+from serving.simulation.outcomes import compare
+from serving.simulation.scenarios import scenarios_of
+from tests.serving.simulation.scenarios import LIMIT, POLICY, bank_policy, simulate
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from features import CustomerBlock, CustomerStates, blocks_of
-from serving.decisions import CompiledPolicy, Policy
+from serving.decisions import CompiledPolicy, FreshEvents, Policy, Score
 from serving.decisions.policy.loading import parse_policy
 from serving.decisions.policy.marked_yaml import parse_document
-from serving.simulation.simulation import Scenario, Score
+from serving.simulation.outcomes import simulated
+from serving.simulation.scenarios import Scenario
 
 LIMIT = 3
 EVIDENCE = 50
@@ -102,4 +103,18 @@ def scenarios_on(
 
 def in_blocks_of(size: int, monkeypatch) -> None:
     """Let streams come in small blocks."""
-    monkeypatch.setattr("serving.simulation.simulation.blocks_of", partial(blocks_of, size=size))
+    monkeypatch.setattr("serving.simulation.scenarios.blocks_of", partial(blocks_of, size=size))
+
+
+def simulate(score, policies, context=None, *, limit, fresh=None):
+    """What each of `policies` would have offered, by default through its first channel on its last day."""
+    happened = FreshEvents.none() if fresh is None else fresh
+    return simulated(
+        [
+            Scenario.of(policy, score, fresh=happened)
+            if context is None
+            else Scenario(policy, context, score, happened)
+            for policy in policies
+        ],
+        limit=limit,
+    )

@@ -13,8 +13,7 @@ from rich.console import Console
 from features import current_states
 from serving.commands.policy_reports import levers_table
 from serving.simulation.lever_costs import lever_costs
-from serving.simulation.simulation import simulate
-from tests.serving.simulation.scenarios import LIMIT, bank_policy, compiled, hand_made, scenarios_on
+from tests.serving.simulation.scenarios import LIMIT, bank_policy, compiled, hand_made, scenarios_on, simulate
 
 
 @pytest.fixture(scope="module")

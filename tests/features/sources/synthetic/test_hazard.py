@@ -9,7 +9,7 @@ from features.sources.synthetic import SyntheticBank
 from features.sources.synthetic.bank import last_day
 from features.sources.synthetic.drivers import drivers_of
 from features.sources.synthetic.hazard import acquisition_probability, contacted_probability, may_acquire
-from features.sources.synthetic.simulation import BlockSimulation
+from features.sources.synthetic.life import BlockSimulation
 from tests.oracles import synthetic_hazard as oracle
 
 

@@ -10,9 +10,9 @@ from ...contracts import PURPOSES
 from .bank import RETAIL, first_day, last_day
 from .catalogue import TIERS, Money
 from .contacting import CONTACT_CHANNELS, NO_CAMPAIGN, NO_DAY, NO_OUTCOME, OUTCOMES, Contacts
+from .life import BlockSimulation, Month
 from .network import Payments
 from .population import INDUSTRIES, OCCUPATIONS, PREFERENCES, REGIONS, STAGES
-from .simulation import BlockSimulation, Month
 from .state import CHANNELS
 from .tables import Labels, TableParts, dates, numbers
 

@@ -15,12 +15,20 @@ from features.errors import BadInput, NotFound
 from serving.decisions import Context, Layer, Reason, decide
 from serving.decisions.policy.loading import load_policy, standard_policy_path
 from serving.decisions.reason_codes import REASONS_OF, reasons_in
-from serving.simulation.simulation import Scenario, Simulation, compare, simulate
+from serving.simulation.outcomes import Simulation, compare
+from serving.simulation.scenarios import Scenario
 from tests.features.banks import NEWEST_DAY, RandomBank, write_parquet
 from tests.features.rewriting import rewrite_after
+from tests.serving.simulation.scenarios import (
+    LIMIT,
+    bank_policy,
+    compiled,
+    hand_made,
+    in_blocks_of,
+    scenarios_on,
+    simulate,
+)
 from tests.training.banks import synthetic_tables
-
-from .scenarios import LIMIT, bank_policy, compiled, hand_made, in_blocks_of, scenarios_on
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """What a policy would have done: everyone known at a date, decided on as if it had been in use then.
 
-A simulation is the stream of a campaign, under any policy and from any period that the states remember. Each block is
-scored once and decided on by one policy after the other: twenty policies cost one run of the models, and the memory
-of one block.
+A simulation is the stream of a campaign, under any policy and from any period that the states remember.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,61 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from features import CustomerBlock, blocks_of
-from features.errors import BadInput
-
-from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Layer, Policy, Reason, decide
+from ..decisions import Decisions, Layer, Reason, Score
 from ..decisions.reason_codes import REASONS_OF, first_reasons, mask_of
-
-Score = Callable[[CustomerBlock], NDArray[np.float32]]
-"""From a block to propensities, float32, shape (n_customers, n_products)."""
+from .scenarios import Scenario, Scores, decided
 
 N_REASONS = len(Reason)
 
-_NOTHING = FreshEvents.none()
 _EXCLUDING = ~Reason.PERSONALISATION_REFUSED.bit
 _LAYERS = tuple(Layer)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A policy on an occasion, and the propensities that it decides on.
-
-    Attributes
-    ----------
-    score : one object for all scenarios whose propensities are the same: they are computed once a block
-    fresh : what happened since the states were built; nothing, of a period of the past
-    """
-
-    policy: CompiledPolicy
-    context: Context
-    score: Score
-    fresh: FreshEvents = _NOTHING
-
-    @classmethod
-    def of(
-        cls,
-        policy: CompiledPolicy,
-        score: Score,
-        *,
-        channel: str | None = None,
-        day: date | None = None,
-        fresh: FreshEvents | None = None,
-    ) -> Scenario:
-        """By default through the policy's first channel, on the last day of its period, and nothing happened since.
-
-        Raises
-        ------
-        NotFound : when the policy has no such channel
-        """
-        last = policy.states.calendar.end_of(policy.period)
-        context = Context(channel or policy.policy.default_channel, day or last)
-        policy.tables(context)
-        return cls(policy, context, score, FreshEvents.none() if fresh is None else fresh)
-
-
-ScenarioOf = Callable[[Policy], Scenario]
-"""From a policy to the scenario in which it is in use."""
 
 
 @dataclass(frozen=True)
@@ -177,71 +128,21 @@ class Difference:
         }
 
 
-def simulate(
-    score: Score,
-    policies: Sequence[CompiledPolicy],
-    context: Context | None = None,
-    *,
-    limit: int,
-    fresh: FreshEvents | None = None,
-    progress: Progress | None = None,
-) -> list[Simulation]:
-    """What each of `policies`, made ready for the same states and period, would have offered to everybody.
+def simulated(scenarios: Sequence[Scenario], *, limit: int, progress: Progress | None = None) -> list[Simulation]:
+    """What each of `scenarios`, of the same states and period, would have offered to everybody.
 
     Parameters
     ----------
-    context : by default each policy's first channel and the last day of the period
     limit : offers a customer gets at most
-    fresh : as of `Scenario`
-
-    Raises
-    ------
-    BadInput : when the policies are of different states or periods
-    NotFound : when one lacks the context's channel
-    """
-    happened = _NOTHING if fresh is None else fresh
-    scenarios = [
-        Scenario.of(policy, score, fresh=happened) if context is None else Scenario(policy, context, score, happened)
-        for policy in policies
-    ]
-    tallies = [_Tally(scenario) for scenario in scenarios]
-    for number, _, decisions in decided(scenarios, limit=limit, progress=progress):
-        tallies[number].add(decisions)
-    return [tally.simulation() for tally in tallies]
-
-
-def decided(
-    scenarios: Sequence[Scenario], *, limit: int, scores: Scores | None = None, progress: Progress | None = None
-) -> Iterator[tuple[int, CustomerBlock, Decisions]]:
-    """Decisions on everyone known at the scenarios' period: by block, and in each block by scenario, with its number.
-
-    Parameters
-    ----------
-    scores : where others ask for the same propensities
 
     Raises
     ------
     BadInput : when the scenarios are of different states or periods
     """
-    if not scenarios:
-        return
-    states, period = scenarios[0].policy.states, scenarios[0].policy.period
-    if any(scenario.policy.states is not states or scenario.policy.period != period for scenario in scenarios):
-        raise BadInput("policies can only be compared on the same states and period")
-    scores = scores or Scores()
-    total = len(states.known_at(period)) * len(scenarios)
-    task = progress.add_task(_described(len(scenarios)), total=total) if progress else None
-    for block in blocks_of(states, period):
-        for number, scenario in enumerate(scenarios):
-            fresh, laid_over = scores.laid_over(scenario, block)
-            propensities = scores.of(scenario.score, laid_over)
-            yield (
-                number,
-                laid_over,
-                decide(propensities, laid_over, scenario.policy, scenario.context, limit=limit, fresh=fresh),
-            )
-            if progress and task is not None:
-                progress.advance(task, block.n_customers)
+    tallies = [_Tally(scenario) for scenario in scenarios]
+    for number, _, decisions in decided(scenarios, limit=limit, progress=progress):
+        tallies[number].add(decisions)
+    return [tally.simulation() for tally in tallies]
 
 
 def compare(
@@ -274,33 +175,6 @@ def compare(
         assert shown is not None
         counts[number - 1].add(shown, decisions, scores.of(judge, block), base)
     return tally.simulation(), [count.difference() for count in counts]
-
-
-class Scores:
-    """Propensities of one block at a time, whatever is laid over it; every score is computed once."""
-
-    def __init__(self) -> None:
-        self._block: CustomerBlock | None = None
-        self._laid_over: dict[tuple[int, date], tuple[FreshEvents, CustomerBlock]] = {}
-        self._found: dict[tuple[int, Score], tuple[CustomerBlock, NDArray[np.float32]]] = {}
-
-    def laid_over(self, scenario: Scenario, block: CustomerBlock) -> tuple[FreshEvents, CustomerBlock]:
-        """What a scenario hears of by its day, and `block` with that laid over it: the same for all scenarios of a
-        day. What belongs to the block before is forgotten."""
-        if block is not self._block:
-            self._block, self._laid_over, self._found = block, {}, {}
-        key = id(scenario.fresh), scenario.context.day
-        if key not in self._laid_over:
-            fresh = scenario.fresh.by(scenario.context.day)
-            self._laid_over[key] = fresh, fresh.lay_over(block, scenario.context.day)
-        return self._laid_over[key]
-
-    def of(self, score: Score, block: CustomerBlock) -> NDArray[np.float32]:
-        """What `score` gives for `block`, one that `laid_over` gave."""
-        key = id(block), score
-        if key not in self._found:
-            self._found[key] = block, score(block)
-        return self._found[key][1]
 
 
 class _Tally:
@@ -376,7 +250,3 @@ def _shown(products: NDArray[np.int32], n_products: int) -> NDArray[np.bool_]:
     shown = np.zeros((len(products), n_products + 1), dtype=np.bool_)
     shown[np.arange(len(products))[:, None], products] = True
     return shown[:, :-1]
-
-
-def _described(n_scenarios: int) -> str:
-    return "Deciding on everybody" if n_scenarios == 1 else f"Deciding by {n_scenarios} policies"
