@@ -1,5 +1,1 @@
-"""The HTTP service."""
-
-from .app import create_app
-
-__all__ = ["create_app"]
+"""The HTTP service: a folder for each thing it is about, and what all of them need."""

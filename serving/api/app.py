@@ -14,8 +14,9 @@ from features.clock import Clock
 from ..access import NotAllowed
 from ..config import ServingConfig
 from ..desk.customers import NotTheirs
-from . import addresses, documentation, problems, queries
-from .callers import describe_keys
+from ..http import encoded_ids, queries
+from . import documentation, problems
+from .callers import WithPermission, describe_keys
 from .cors import CrossOrigin
 from .gate import Gate
 from .limits import RequestLimits
@@ -92,8 +93,8 @@ def create_app(
     app.add_exception_handler(NotAllowed, _answer_not_allowed)
     # before FastAPI's own; and to include the routers would have each request go through them
     app.routes[:0] = [*(route for router in ROUTERS for route in router.routes), *documentation.ROUTES]
-    addresses.install(app)
-    queries.refuse_unknown(app)
+    encoded_ids.install(app)
+    queries.refuse_unknown(app, WithPermission)
     describe_keys(app)
     return app
 

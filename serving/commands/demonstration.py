@@ -101,9 +101,9 @@ def run_demo(
     console.print("A token for it, an administrator's, for an hour:")
     console.print(issue_demo_token(workspace, Role.ADMINISTRATOR), soft_wrap=True, markup=False, highlight=False)
     if serve:
-        from ..http.server import run_server
+        from ..api.worker import run_service
 
-        run_server(workspace, settings, clock, tracking_uri)
+        run_service(workspace, settings, clock, tracking_uri)
 
 
 def _use_demonstration_policy(workspace: Path, clock: Clock, own_tables: bool) -> None:

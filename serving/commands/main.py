@@ -169,14 +169,14 @@ def serve(
     `nextproduct key`. Without either everything but health is refused; the demonstration makes a key of its own, see
     `nextproduct token`.
     """
+    from ..api.worker import run_service
     from ..config import ServingConfig
     from ..config_file import clock_of, config_path, read_section
-    from ..http.server import run_server
 
     path = config_path(config, workspace)
     settings = read_section(path, "serving", ServingConfig)
     changes = {"port": port or settings.port, "workers": workers or settings.workers}
-    run_server(workspace, settings.model_copy(update=changes), clock_of(path), tracking_uri())
+    run_service(workspace, settings.model_copy(update=changes), clock_of(path), tracking_uri())
 
 
 @suggestions.command("compile", rich_help_panel="Suggestions")

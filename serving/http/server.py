@@ -6,18 +6,14 @@ nothing else, and they end when it does.
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -26,28 +22,26 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from features.clock import Clock
 from features.errors import BadConfiguration, NextProductError, NotReady
 
 from ..config import ServingConfig
 from ..deployment.deployments import announce_start, current
-from .slow_clients import ImpatientProtocol
+from .slow_clients import ImpatientProtocol, Refusal
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
-    from ..api.metrics import Metrics
-
-SWITCH_SECONDS = 0.002
-"""For which one thread may keep the others from Python; less than usual, as a deployment is opened in a thread beside
-the one that answers, and not much less, as those who write the records would interrupt it too often."""
-
-_GARBAGE = 20_000  # objects, such as a second's requests make, before those in circles are looked for
 _HUNG = 30  # seconds after which a worker that does not answer its supervisor is replaced
 
 
-def run_server(workspace: Path, config: ServingConfig, clock: Clock, tracking_uri: str | None = None) -> None:
+def run_server(app_of: Callable[[Path], ASGIApp], refusal: Refusal, workspace: Path, config: ServingConfig) -> None:
     """Serve until told to stop, then finish what has been begun.
+
+    Parameters
+    ----------
+    app_of : makes the application of a worker, in its process; told a folder in which all workers may count
+    refusal : says what somebody is told who speaks no HTTP, or too slowly
+    workspace : what is in use there is said when all workers listen
 
     Raises
     ------
@@ -59,13 +53,18 @@ def run_server(workspace: Path, config: ServingConfig, clock: Clock, tracking_ur
     announce_start(workspace)
     with _bound(config.host, config.port) as listener, tempfile.TemporaryDirectory(prefix="nextproduct-") as counts:
         settings = uvicorn.Config(
-            partial(_app, workspace, config, clock, tracking_uri, Path(counts)),
+            partial(app_of, Path(counts)),
             factory=True,
             workers=config.workers,
             loop="uvloop",
             http=cast(
                 "type[ImpatientProtocol]",
-                partial(ImpatientProtocol, header_timeout=config.header_timeout, answer_timeout=config.answer_timeout),
+                partial(
+                    ImpatientProtocol,
+                    header_timeout=config.header_timeout,
+                    answer_timeout=config.answer_timeout,
+                    refusal=refusal,
+                ),
             ),
             ws="none",
             lifespan="on",
@@ -148,71 +147,6 @@ class _Supervisor(Multiprocess):
                 if process.exitcode == STARTUP_FAILURE:
                     self.processes[place] = Process(self.config, self.sockets)
                     self.processes[place].start()
-
-
-def _app(workspace: Path, config: ServingConfig, clock: Clock, tracking_uri: str | None, counts: Path) -> ASGIApp:
-    """The application of one worker; made, and imported, in its process."""
-    gc.disable()  # until it has started: nearly all that is made till then stays
-    import numba
-
-    from ..api.logs import configure
-    from ..api.metrics import collect_in
-
-    configure(config.log_level)
-    metrics = collect_in(counts)  # before anything imports what counts
-    from ..api import create_app
-
-    numba.set_num_threads(1)  # where numba was imported before its environment could say so
-    sys.setswitchinterval(SWITCH_SECONDS)
-    supervisor = multiprocessing.parent_process()
-    if supervisor is not None:
-        threading.Thread(target=_end_with, args=(supervisor,), name="supervisor", daemon=True).start()
-    return _Worker(create_app(workspace, config, clock, metrics, tracking_uri), metrics)
-
-
-class _Worker:
-    """The application: what keeps it from starting is told in a sentence, what it has started with is left alone."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_started = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_started
-            if message["type"] == "lifespan.startup.failed":  # a traceback: said below
-                return
-            if message["type"] == "lifespan.startup.complete":
-                has_started = True
-                gc.freeze()  # to go through models and code again would take tenths of a second of everybody's time
-                gc.set_threshold(_GARBAGE)
-                gc.enable()
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_on)
-        except NextProductError as error:
-            if has_started:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        finally:
-            self._metrics.close()
-            gc.unfreeze()  # libraries complain of what is left at the end
-
-
-def _end_with(supervisor: BaseProcess) -> None:
-    """Stop, drained, when the supervisor dies: nobody would start or stop this worker any more, and the next service
-    could not have its socket."""
-    supervisor.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit(_: int, __: FrameType | None) -> None:

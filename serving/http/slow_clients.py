@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,9 @@ MOST_HEADER_BYTES = 65_536
 LEAST_TAKEN = 65_536
 """Bytes of an answer that have to be taken within `answer_timeout`, or what is left of it."""
 
+Refusal = Callable[[HTTPStatus, str, str], tuple[str, bytes]]
+"""From status, detail and the request's id to the media type and content of what is told to who is refused."""
+
 _LINGER = 2.0  # seconds in which who is still sending may read why they are refused
 
 
@@ -34,10 +38,13 @@ class ImpatientProtocol(HttpToolsProtocol):
     that no more is taken from the application, and from the moment on in which the connection is to be closed.
     """
 
-    def __init__(self, *arguments: Any, header_timeout: float, answer_timeout: float, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, header_timeout: float, answer_timeout: float, refusal: Refusal, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self._header_timeout = header_timeout
         self._answer_timeout = answer_timeout
+        self._refusal = refusal
         self._due: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._left = 0
@@ -132,16 +139,14 @@ class ImpatientProtocol(HttpToolsProtocol):
             self._unread = None
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer with a problem, and close the connection a little later: at once, who is sending would not see it."""
-        from ..api.problems import MEDIA_TYPE, problem_body
-
+        """Answer with a refusal, and close the connection a little later: at once, who is sending would not see it."""
         self._stop_waiting()
         self._is_refused = True
         request_id = os.urandom(16).hex()
         self.logger.warning("a connection was refused: %s (%s)", detail, request_id)
-        body = problem_body(status, detail, request_id)
+        media_type, body = self._refusal(status, detail, request_id)
         lines = [
-            f"content-type: {MEDIA_TYPE}", f"content-length: {len(body)}", "cache-control: no-store",
+            f"content-type: {media_type}", f"content-length: {len(body)}", "cache-control: no-store",
             f"x-request-id: {request_id}", "connection: close", "", "",
         ]  # fmt: skip
         self.transport.write(STATUS_LINE[status] + "\r\n".join(lines).encode() + body)

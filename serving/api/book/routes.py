@@ -14,12 +14,12 @@ from ...access import Principal, Role
 from ...answering.answer import Question
 from ...answering.book import BookRanking, customers_of
 from ...desk.decision_entry import Asked
+from ...http.long_route import LongRoute
 from ...language import Language
 from ..answers import json_response
 from ..callers import HavingBook
 from ..customers.routes import answers_of
 from ..logs import request_id_of
-from ..long_route import LongRoute
 from ..names import Channel, RmId
 from ..problems import BadRequest, declared
 from ..recommendations.routes import limit_of

@@ -16,12 +16,12 @@ from ...answering.overview import overview_of
 from ...desk.customers import NotTheirs, check_sees
 from ...desk.decision_entry import Asked
 from ...desk.feedback import referrals_in
+from ...http.long_route import LongRoute
 from ...language import Language
 from ...records.entries import FEEDBACK
 from ..answers import json_response
 from ..callers import Recommending, SeeingCustomers, charge
 from ..logs import request_id_of
-from ..long_route import LongRoute
 from ..looking import put_on_record, put_refusal_on_record
 from ..names import Channel, CustomerId, Family, ProductId
 from ..problems import declared, failure_told

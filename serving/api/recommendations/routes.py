@@ -8,11 +8,11 @@ from ...access import NotAllowed, Permission, Principal
 from ...answering.answer import Question
 from ...desk.decision_entry import Asked
 from ...http.direct_route import DirectRoute
+from ...http.queries import described, read_query
 from ...language import Language
 from ..callers import caller_of
 from ..logs import request_id_of
 from ..problems import BadRequest, declared
-from ..queries import described, read_query
 from ..service import Service, service_of
 from .schemas import RecommendationQuery, Recommendations
 

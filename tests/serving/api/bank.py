@@ -9,7 +9,7 @@ import httpx
 
 from serving.access import Role, create_demo_key, issue_demo_token
 from serving.answering.book import customers_of
-from serving.api import create_app
+from serving.api.app import create_app
 from serving.api.metrics import Metrics
 from serving.config import ServingConfig
 from tests.serving.later import CLOCK

@@ -9,7 +9,7 @@ import pytest
 
 from serving.access import Role, create_demo_key, issue_demo_token
 from serving.answering.book import BookRanking
-from serving.api import create_app
+from serving.api.app import create_app
 from serving.api.metrics import Metrics
 from serving.config import ServingConfig
 from serving.desk.desk import BLOCK

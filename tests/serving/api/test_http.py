@@ -10,8 +10,9 @@ import pytest
 import uvicorn
 
 from serving.access import Role, create_demo_key, issue_demo_token
-from serving.api import create_app
+from serving.api.app import create_app
 from serving.api.metrics import Metrics
+from serving.api.worker import refusal_of
 from serving.config import ServingConfig
 from serving.http.slow_clients import ImpatientProtocol
 from tests.serving.api import read_reply, request
@@ -27,7 +28,7 @@ def service(trained, tmp_path_factory):
     app = create_app(workspace, ServingConfig(), CLOCK, Metrics())
     settings = uvicorn.Config(
         app, loop="uvloop", ws="none", lifespan="on", log_config=None,
-        http=partial(ImpatientProtocol, header_timeout=5, answer_timeout=5),
+        http=partial(ImpatientProtocol, header_timeout=5, answer_timeout=5, refusal=refusal_of),
     )  # fmt: skip
     server = uvicorn.Server(settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import uvicorn
 
+from serving.api.worker import refusal_of
 from serving.http.slow_clients import MOST_HEADER_BYTES, ImpatientProtocol
 from tests.serving.api import read_reply
 from tests.serving.running import eventually
@@ -43,7 +44,7 @@ def server():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = uvicorn.Config(
             app, loop="uvloop", ws="none", lifespan="off", log_config=None, timeout_keep_alive=3,
-            http=partial(ImpatientProtocol, header_timeout=SECONDS, answer_timeout=SECONDS),
+            http=partial(ImpatientProtocol, header_timeout=SECONDS, answer_timeout=SECONDS, refusal=refusal_of),
         )  # fmt: skip
         server = uvicorn.Server(settings)
         thread = threading.Thread(target=server.run, args=([listener],))

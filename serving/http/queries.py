@@ -7,7 +7,7 @@ route that is asked most more than its decision does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast, get_args, get_origin
@@ -21,17 +21,26 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..http.direct_route import DirectRoute
-from .callers import WithPermission
+from .direct_route import DirectRoute
 
 Query = TypeVar("Query", bound=BaseModel)
 
 
-def refuse_unknown(app: FastAPI) -> None:
-    """Have the routes that `app` has by now refuse what is unknown in a query; a `DirectRoute` does so by itself."""
+Caller = Callable[[Request], Awaitable[Any]]
+"""Finds out who asks, and refuses who may not."""
+
+
+def refuse_unknown(app: FastAPI, caller: type[Caller]) -> None:
+    """Have the routes that `app` has by now refuse what is unknown in a query; a `DirectRoute` does so by itself.
+
+    Parameters
+    ----------
+    caller : the kind of dependency that a route has which is not for everybody: who may not ask at all is told that
+        before anything is said of a query
+    """
     for route in app.routes:
         if isinstance(route, Route) and not isinstance(route, DirectRoute):
-            route.app = _KnownQuery(route)
+            route.app = _KnownQuery(route, caller)
 
 
 def read_query(request: Request, model: type[Query]) -> Query:
@@ -86,9 +95,9 @@ def described(model: type[BaseModel], **path: dict[str, Any]) -> dict[str, Any]:
 class _KnownQuery:
     """A route that answers no query with what it does not know."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, caller: type[Caller]) -> None:
         self._app: ASGIApp = route.app
-        self._caller: WithPermission | None = None
+        self._caller: Caller | None = None
         self._names: frozenset[str] = frozenset()
         self._lists: frozenset[str] = frozenset()
         if isinstance(route, APIRoute):
@@ -97,13 +106,13 @@ class _KnownQuery:
             self._names = frozenset(field.alias for field in fields)
             self._lists = frozenset(field.alias for field in fields if _is_list(field.field_info.annotation))
             callers = (dependant.call for dependant in dependants)
-            self._caller = next((call for call in callers if isinstance(call, WithPermission)), None)
+            self._caller = next((call for call in callers if isinstance(call, caller)), None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if text := scope["query_string"]:
             faults = list(_faults(QueryParams(text), self._names, self._lists))
             if faults:
-                if self._caller is not None:  # who may not ask at all is told that
+                if self._caller is not None:
                     await self._caller(Request(scope))
                 raise RequestValidationError(faults)
         await self._app(scope, receive, send)
