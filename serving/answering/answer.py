@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from features import CustomerBlock
 
@@ -28,6 +28,29 @@ class Question(NamedTuple):
     asked: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     with_reasons: bool = True
+
+    def to_record(self) -> dict[str, Any]:
+        """As it stands in the records."""
+        return {
+            "customer_id": self.customer_id,
+            "limit": self.limit,
+            "channel": self.channel,
+            "client_asked": self.asked,
+            "families": self.families,
+            "reasons": self.with_reasons,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Question:
+        """What `to_record` told, as it is read again."""
+        return cls(
+            customer_id=record["customer_id"],
+            limit=record["limit"],
+            channel=record["channel"],
+            asked=tuple(record["client_asked"]),
+            families=tuple(record["families"]),
+            with_reasons=record["reasons"],
+        )
 
 
 class Answer(NamedTuple):

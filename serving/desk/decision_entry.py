@@ -40,25 +40,12 @@ class Asked(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in the records."""
-        question = self.question
-        return {
-            "customer_id": question.customer_id,
-            "limit": question.limit,
-            "channel": question.channel,
-            "client_asked": question.asked,
-            "families": question.families,
-            "reasons": question.with_reasons,
-            "language": self.language.value,
-        }
+        return self.question.to_record() | {"language": self.language.value}
 
 
 def question_of(request: dict[str, Any]) -> tuple[Question, Language]:
     """The question, and the language of its answer, that `Asked.to_dict` put on record, as `decision_in` reads it."""
-    question = Question(
-        request["customer_id"], request["limit"], request["channel"], tuple(request["client_asked"]),
-        tuple(request["families"]), request["reasons"],
-    )  # fmt: skip
-    return question, Language(request["language"])
+    return Question.from_record(request), Language(request["language"])
 
 
 def shown(answer: Answer, language: Language, decision_id: str) -> bytes:

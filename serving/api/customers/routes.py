@@ -11,7 +11,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from features.errors import NotFound, NotReady
 
-from ...answering.answer import Question
 from ...answering.overview import overview_of
 from ...desk.customers import NotTheirs, check_sees
 from ...desk.decision_entry import Asked
@@ -109,12 +108,9 @@ async def batch(request: Request, asked: BatchRequest, principal: Recommending) 
     service = service_of(request)
     if asked.client_asked:
         check_hears_clients(service, principal)
-    question = Question(
-        "", limit_of(service, asked.limit), asked.channel, tuple(asked.client_asked), tuple(asked.families),
-        asked.reasons,
-    )  # fmt: skip
+    question, language = asked.question("", limit_of(service, asked.limit)), Language(asked.language)
     questions = [question._replace(customer_id=customer_id) for customer_id in asked.customer_ids]
-    of_each = [Asked(each, asked.language, principal, request_id_of(request)) for each in questions]
+    of_each = [Asked(each, language, principal, request_id_of(request)) for each in questions]
     bodies = await answers_of(request, of_each)
     results = [
         {"customer_id": customer_id, "recommendations": body if isinstance(body, orjson.Fragment) else None}

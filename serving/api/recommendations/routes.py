@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from ...access import NotAllowed, Permission, Principal
-from ...answering.answer import Question
 from ...desk.decision_entry import Asked
 from ...http.direct_route import DirectRoute
 from ...http.queries import described, read_query
@@ -37,10 +36,7 @@ async def recommendations(request: Request) -> bytes:
     query = read_query(request, RecommendationQuery)
     if query.client_asked:
         check_hears_clients(service, principal)
-    question = Question(
-        request.path_params["customer_id"], limit_of(service, query.limit), query.channel, tuple(query.client_asked),
-        tuple(query.families), query.reasons,
-    )  # fmt: skip
+    question = query.question(request.path_params["customer_id"], limit_of(service, query.limit))
     asked = Asked(question, Language(query.language), principal, request_id_of(request))
     shown = await service.desk.answer(asked)
     request.scope["decision_id"] = shown.decision_id

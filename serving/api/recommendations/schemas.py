@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from ...language import Language
+from ...answering.answer import Question
 from ..names import Channel, CustomerId, Family, ProductId
 
 
@@ -125,14 +125,16 @@ class Recommendations(BaseModel):
     )
 
 
-class RecommendationQuery(BaseModel):
-    """How recommendations for one customer are wanted."""
+class Wanted(BaseModel):
+    """How recommendations are wanted, of one customer or of many."""
 
-    model_config = ConfigDict(frozen=True)  # it is remembered
-
-    limit: int | None = Field(default=None, ge=1, description="Products at most; by default as configured")
+    limit: int | None = Field(
+        default=None, ge=1, description="Products at most; by default as configured", examples=[3]
+    )
     channel: Channel | None = Field(
-        default=None, description="Through which the customer is contacted; by default the policy's first"
+        default=None,
+        description="Through which the customer is contacted; by default the policy's first",
+        examples=["rm"],
     )
     client_asked: list[ProductId] = Field(
         default=[], max_length=100, description="Products the client asked for; the rest is what we recommend"
@@ -142,6 +144,23 @@ class RecommendationQuery(BaseModel):
     )
     language: Literal["en", "zh"] = Field(default="en", description="Of texts")
     reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
+
+    def question(self, customer_id: str, limit: int) -> Question:
+        """What is asked for one customer; `limit` : the one wanted, or the configured one."""
+        return Question(
+            customer_id=customer_id,
+            limit=limit,
+            channel=self.channel,
+            asked=tuple(self.client_asked),
+            families=tuple(self.families),
+            with_reasons=self.reasons,
+        )
+
+
+class RecommendationQuery(Wanted):
+    """How recommendations for one customer are wanted."""
+
+    model_config = ConfigDict(frozen=True)  # it is remembered
 
 
 _MOST_NAMED = 10
@@ -158,7 +177,7 @@ def _each_once(customer_ids: list[str]) -> list[str]:
     return customer_ids
 
 
-class BatchRequest(BaseModel):
+class BatchRequest(Wanted):
     """Customers of whom the same is asked."""
 
     model_config = ConfigDict(extra="forbid")
@@ -174,16 +193,6 @@ class BatchRequest(BaseModel):
         ),
         AfterValidator(_each_once),
     ]
-    limit: int | None = Field(
-        default=None, ge=1, description="Products at most; by default as configured", examples=[3]
-    )
-    channel: Channel | None = Field(default=None, description="By default the policy's first", examples=["rm"])
-    client_asked: list[ProductId] = Field(
-        default=[], max_length=100, description="Products the clients asked for; the rest is what we recommend"
-    )
-    families: list[Family] = Field(default=[], max_length=100, description="Only products of these; empty: of all")
-    language: Language = Field(default=Language.EN, description="Of texts")
-    reasons: bool = Field(default=True, description="Whether suggestions come with reasons")
 
 
 class BatchProblem(BaseModel):
