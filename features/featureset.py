@@ -4,15 +4,16 @@ customers that it describes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import families
 from .blocks import CustomerBlock, candidates_of
 from .chunks import BLOCK_SIZE
 from .errors import BadInput
-from .families import FAMILIES, Feature
+from .families import Feature, FeatureFamily
 from .states import CustomerStates
 from .states.segments import segments_of
 
@@ -22,7 +23,8 @@ class FeatureSet:
 
     Attributes
     ----------
-    features : one description a column
+    families : those whose columns they are, in order
+    features : what is declared of each column
     names : the columns' names
 
     Raises
@@ -31,8 +33,8 @@ class FeatureSet:
     """
 
     def __init__(self, states: CustomerStates) -> None:
-        self._families = [family(states) for family in FAMILIES]
-        self.features: tuple[Feature, ...] = tuple(feature for family in self._families for feature in family.features)
+        self.families: tuple[FeatureFamily, ...] = tuple(family(states) for family in families.FAMILIES)
+        self.features: tuple[Feature, ...] = tuple(feature for family in self.families for feature in family.features)
         self.names: tuple[str, ...] = tuple(feature.name for feature in self.features)
         twice = sorted(name for name, times in Counter(self.names).items() if times > 1)
         if twice:
@@ -45,19 +47,29 @@ class FeatureSet:
         """Float32, shape (n_customers, n_features); NaN: not known or not applicable."""
         out = np.full((block.n_customers, len(self.features)), np.nan, dtype=np.float32)
         column = 0
-        for family in self._families:
+        for family in self.families:
             width = len(family.features)
             family.compute(block, out[:, column : column + width])
             column += width
         return out
 
     def dictionary(self) -> list[dict[str, str]]:
-        """Name, family, dtype and meaning of each feature, in order."""
+        """Name, family, dtype and meaning of each feature, in order; its topic, measure and window, in periods; and
+        its sources: the attributes of customers by which a policy hides it."""
         return [
-            {"name": feature.name, "family": family.name, "dtype": feature.dtype, "meaning": feature.meaning}
-            for family in self._families
+            {
+                "name": feature.name, "family": family.name, "dtype": feature.dtype, "meaning": feature.meaning,
+                "topic": feature.topic.code, "measure": feature.measure.value,
+                "window": str(feature.window) if feature.window else "", "sources": ", ".join(sorted(feature.sources)),
+            }
+            for family in self.families
             for feature in family.features
-        ]
+        ]  # fmt: skip
+
+    def made_of(self, attributes: Collection[str]) -> NDArray[np.int64]:
+        """The columns that are made of any of `attributes`, columns of customers."""
+        found = [c for c, feature in enumerate(self.features) if not feature.sources.isdisjoint(attributes)]
+        return np.array(found, dtype=np.int64)
 
 
 def feature_set_of(states: CustomerStates) -> FeatureSet:

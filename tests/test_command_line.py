@@ -260,7 +260,8 @@ class TestWholePath:
 
     def test_the_feature_dictionary_is_listed(self, demo):
         features = json.loads(succeeded("features", "list", demo[0], "--json").stdout)
-        assert {"name", "family", "dtype", "meaning"} == set(features[0])
+        declared = {"name", "family", "dtype", "meaning", "topic", "measure", "window", "sources"}
+        assert declared == set(features[0])
 
     def test_the_jobs_one_by_one_on_the_bank_s_tables(self, demo, customer, tmp_path):
         tables = demo[0] / "bank" / "tables"

@@ -1,10 +1,14 @@
-"""Feature families: each computes some columns of the feature block and says what they mean."""
+"""Feature families: each computes some columns of the feature block and declares what others must know of them.
+
+A new family is a file here and a line in `FAMILIES`.
+"""
 
 from .activity import ActivityFeatures
 from .adoption import AdoptionFeatures
 from .balances import BalanceFeatures
 from .contacts import ContactFeatures
-from .family import Feature, FeatureFamily
+from .family import Beside, FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 from .holdings import HoldingsFeatures
 from .profile import ProfileFeatures
 
@@ -17,4 +21,4 @@ FAMILIES: tuple[type[FeatureFamily], ...] = (
     AdoptionFeatures,
 )
 
-__all__ = ["FAMILIES", "Feature", "FeatureFamily"]
+__all__ = ["FAMILIES", "Beside", "Feature", "FeatureFamily", "Measure", "Subject", "Title", "TopicKey"]

@@ -9,15 +9,19 @@ from ..blocks import CustomerBlock
 from ..kernels import kernel
 from ..states import CustomerStates
 from ..states.panels import Panel
-from .family import Feature, FeatureFamily
+from .family import FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 
-_BACK = np.arange(4)  # periods that any feature looks at
+_FLOWS = {"inflow": "money_in", "outflow": "money_out"}
 
 
 class ActivityFeatures(FeatureFamily):
-    """The last period's figure of each channel, flow and counterparty measure, beside the mean of the three before."""
+    """The last period's figure of each channel, flow and counterparty measure, beside the mean of those before."""
 
     name = "activity"
+    title = Title("activity", "活跃度")
+    mean_of = 3
+    """Periods before the last that it is compared with."""
 
     def define(self, states: CustomerStates) -> list[Feature]:
         """Only what the bank brought: a measure nobody has gives no column."""
@@ -33,20 +37,39 @@ class ActivityFeatures(FeatureFamily):
                 continue
             self._panels.append((name, np.arange(len(panel.key_names))))
             for key in panel.key_names:
-                meaning = what.format(key)
-                features.append(Feature(f"{prefix}:{key}", f"{meaning} in the period", dtype))
-                features.append(Feature(f"{prefix}_before:{key}", f"{meaning}, mean of the 3 periods before", dtype))
+                meaning, topic = what.format(key), _topic_of(name, key)
+                features.append(
+                    Feature(
+                        group=prefix, key=key, meaning=f"{meaning} in the period", dtype=dtype, topic=topic,
+                        measure=Measure.LEVEL,
+                    )
+                )  # fmt: skip
+                features.append(
+                    Feature(
+                        group=f"{prefix}_before", key=key, dtype=dtype, topic=topic, measure=Measure.MEAN,
+                        meaning=f"{meaning}, mean of the {self.mean_of} periods before", window=self.mean_of,
+                    )
+                )  # fmt: skip
         return features
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """A period without a row counts as zero where the customer has any row for that key."""
-        ages = block.states.age_of(block.period) + _BACK
+        ages = block.states.age_of(block.period) + np.arange(1 + self.mean_of)
         column = 0
         for name, keys in self._panels:
             panel: Panel = getattr(block.states, name)
             n = len(keys)
             _compare(panel.by_group(block.positions, ages, keys, n), out[:, column : column + 2 * n])
             column += 2 * n
+
+
+def _topic_of(panel: str, key: str) -> TopicKey:
+    """For a person, whom and how much a customer pays are one thing."""
+    if panel == "activity":
+        return TopicKey(f"use:{key}", Subject.USE, key)
+    if panel == "payments":
+        return TopicKey("payments", Subject.PAYMENTS)
+    return TopicKey(_FLOWS[key], Subject.MONEY, key)
 
 
 @kernel

@@ -10,30 +10,56 @@ from ..blocks import CustomerBlock
 from ..chunks import CHUNK, FEW
 from ..kernels import kernel
 from ..states import CustomerStates
-from .family import Feature, FeatureFamily
+from ..states.segments import ACQUISITION_WINDOW, SEGMENT_SOURCES
+from .family import FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 
-_PARTNER_WINDOW = 12
+_SIMILAR = TopicKey("similar", Subject.SIMILAR)
 
 
 class AdoptionFeatures(FeatureFamily):
     """Holding share and acquisition rate of the customer's segment, and share of payment partners who hold."""
 
     name = "adoption"
+    title = Title("adoption", "同类客户")
+    partner_window = 12
+    """Periods in which whoever paid or was paid by the customer is a partner."""
 
     def define(self, states: CustomerStates) -> list[Feature]:
-        """Two columns a product, a third where the bank brought payments."""
-        groups = [
-            ("segment_holding_share", "share of similar customers who hold {}", "share"),
-            ("segment_acquisition_rate", "similar customers' acquisitions of {} a period, over 3 periods", "share"),
-        ]
+        """Two columns a product, a third where the bank brought payments.
+
+        Of a partner it counts what is held, and that the bank knew the partner: no attribute of the customer.
+        """
+        products = states.catalogue.products
+        features = [
+            Feature(
+                group="segment_holding_share", product=product.product_id, dtype="share", topic=_SIMILAR,
+                meaning=f"share of similar customers who hold {product.name}",
+                measure=Measure.SHARE, sources=SEGMENT_SOURCES,
+            )
+            for product in products
+        ]  # fmt: skip
+        features += [
+            Feature(
+                group="segment_acquisition_rate", product=product.product_id, dtype="share", topic=_SIMILAR,
+                meaning=f"similar customers' acquisitions of {product.name} a period, "
+                f"over {ACQUISITION_WINDOW} periods",
+                measure=Measure.RATE, window=ACQUISITION_WINDOW, sources=SEGMENT_SOURCES,
+            )
+            for product in products
+        ]  # fmt: skip
         self._has_partners = len(states.partners.partners) > 0
         if self._has_partners:
-            groups.append(("partner_holding_share", "share of payment partners of 12 periods who hold {}", "share"))
-        return [
-            Feature(f"{group}:{product.product_id}", meaning.format(product.name), dtype)
-            for group, meaning, dtype in groups
-            for product in states.catalogue.products
-        ]
+            features += [
+                Feature(
+                    group="partner_holding_share", product=product.product_id, dtype="share",
+                    topic=TopicKey(f"partners:{product.product_id}", Subject.PARTNERS, product.product_id),
+                    meaning=f"share of payment partners of {self.partner_window} periods who hold {product.name}",
+                    measure=Measure.SHARE, window=self.partner_window,
+                )
+                for product in products
+            ]  # fmt: skip
+        return features
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """Look the segment's figures up; partners' holdings are read from the same states at the same period.
@@ -45,7 +71,7 @@ class AdoptionFeatures(FeatureFamily):
         _look_up(block.segments, states.holding_share[age], states.acquisition_rate[age], out)
         if not self._has_partners:
             return
-        indptr, partners = states.partners.of(block.positions, age, _PARTNER_WINDOW)
+        indptr, partners = states.partners.of(block.positions, age, self.partner_window)
         if not len(partners):
             return
         rows: NDArray[np.int64] = np.arange(len(partners))

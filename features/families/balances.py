@@ -8,17 +8,20 @@ from numpy.typing import NDArray
 from ..blocks import CustomerBlock
 from ..kernels import kernel
 from ..states import CustomerStates
-from .family import Feature, FeatureFamily
+from .family import FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 
-_CHANGES = (1, 3, 12)
-_BACK = np.array((0, *_CHANGES))  # periods that any feature looks at
-_FAMILY_CHANGE = 1 + _CHANGES.index(3)
+_FAMILY_CHANGE = 2  # which of the changes of the total, counted from 1, those of product families look back as far as
+_TOTAL = TopicKey("balance_total", Subject.BALANCES)
 
 
 class BalanceFeatures(FeatureFamily):
     """Average balance by product family, and how the total moved."""
 
     name = "balances"
+    title = Title("balances", "余额")
+    changes = (1, 3, 12)
+    """Periods that changes look back; those of product families as far as the second."""
 
     def define(self, states: CustomerStates) -> list[Feature]:
         """Families of the products that carry balances."""
@@ -32,37 +35,51 @@ class BalanceFeatures(FeatureFamily):
             [self._families.index(p.family) if p.family in self._families else -1 for p in catalogue.products],
             dtype=np.int64,
         )
+        topics = {family: TopicKey(f"balance:{family}", Subject.BALANCES, family) for family in self._families}
+        of_family = self.changes[_FAMILY_CHANGE - 1]
         return [
-            Feature("balance_total", "average balance of the period over all products", "amount"),
-            *(
-                Feature(f"balance_change_{n}", f"log ratio of total balance to that {n} periods before", "log_ratio")
-                for n in _CHANGES
-            ),
-            *(
-                Feature(f"balance:{family}", f"average balance of the period in {family}", "amount")
-                for family in self._families
+            Feature(
+                group="balance_total", meaning="average balance of the period over all products", dtype="amount",
+                topic=_TOTAL, measure=Measure.LEVEL,
             ),
             *(
                 Feature(
-                    f"balance_change:{family}", f"log ratio of balance in {family} to 3 periods before", "log_ratio"
+                    group=f"balance_change_{n}", meaning=f"log ratio of total balance to that {n} periods before",
+                    dtype="log_ratio", topic=_TOTAL, measure=Measure.CHANGE, window=n,
                 )
-                for family in self._families
+                for n in self.changes
             ),
-        ]
+            *(
+                Feature(
+                    group="balance", key=family, meaning=f"average balance of the period in {family}", dtype="amount",
+                    topic=topic, measure=Measure.LEVEL,
+                )
+                for family, topic in topics.items()
+            ),
+            *(
+                Feature(
+                    group="balance_change", key=family,
+                    meaning=f"log ratio of balance in {family} to {of_family} periods before",
+                    dtype="log_ratio", topic=topic, measure=Measure.CHANGE, window=of_family,
+                )
+                for family, topic in topics.items()
+            ),
+        ]  # fmt: skip
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
         """Sums by family over the last periods, then ratios; nothing where they would give a hidden holding away."""
         if not self.features or block.partly_hidden:
             return
         n = len(self._families)
-        ages = block.states.age_of(block.period) + _BACK
+        ages = block.states.age_of(block.period) + np.array((0, *self.changes))
         series = block.states.balances.by_group(block.positions, ages, self._groups, n)
-        first = 1 + len(_CHANGES)
-        ratios = np.empty((block.n_customers, len(_CHANGES) + n), dtype=np.float32)
+        n_changes = len(self.changes)
+        first = 1 + n_changes
+        ratios = np.empty((block.n_customers, n_changes + n), dtype=np.float32)
         _compare(series, ratios, out[:, 0], out[:, first : first + n])
         np.log(ratios, out=ratios)  # not in the kernel: NumPy's own may differ in the last bit
-        out[:, 1:first] = ratios[:, : len(_CHANGES)]
-        out[:, first + n :] = ratios[:, len(_CHANGES) :]
+        out[:, 1:first] = ratios[:, :n_changes]
+        out[:, first + n :] = ratios[:, n_changes:]
 
 
 @kernel

@@ -11,16 +11,22 @@ from ..chunks import CHUNK, FEW
 from ..contracts import OUTCOMES
 from ..kernels import kernel
 from ..states import CustomerStates
-from .family import Feature, FeatureFamily
+from .family import FeatureFamily
+from .feature import OF_OUTCOMES, Feature, Measure, Subject, Title, TopicKey
 
-_WINDOWS = (1, 3, 12)
-_OUTCOME_WINDOW = 6
+_CONTACTS = TopicKey("contacts", Subject.CONTACTS)
+_COMPLAINTS = TopicKey("complaints", Subject.UNSPOKEN)  # nobody is offered something for having complained
 
 
 class ContactFeatures(FeatureFamily):
     """Contacts made (control arms were not contacted and do not count), outcomes, open complaints."""
 
     name = "contacts"
+    title = Title("contacts", "触达")
+    windows = (1, 3, 12)
+    """Periods in which contacts are counted."""
+    outcome_window = 6
+    """Periods in which outcomes are counted."""
 
     def define(self, states: CustomerStates) -> list[Feature]:
         """Contact columns where the bank brought contacts, complaint columns where it brought complaints."""
@@ -28,19 +34,40 @@ class ContactFeatures(FeatureFamily):
         self._has_contacts = bool(states.contacts.indptr[-1])
         self._has_complaints = bool(states.complaints.indptr[-1])
         if self._has_contacts:
-            features += [Feature(f"contacts_{n}", f"contacts in {n} periods", "count") for n in _WINDOWS]
             features += [
-                Feature(f"contacts_{outcome}", f"contacts of {_OUTCOME_WINDOW} periods answered {outcome}", "count")
+                Feature(
+                    group=f"contacts_{n}", meaning=f"contacts in {n} periods", dtype="count", topic=_CONTACTS,
+                    measure=Measure.COUNT, window=n,
+                )
+                for n in self.windows
+            ]  # fmt: skip
+            features += [
+                Feature(
+                    group=f"contacts_{outcome}",
+                    meaning=f"contacts of {self.outcome_window} periods answered {outcome}", dtype="count",
+                    topic=_CONTACTS, measure=OF_OUTCOMES[outcome], window=self.outcome_window,
+                )
                 for outcome in OUTCOMES
-            ]
-            features.append(Feature("days_since_contact", "days since the last contact; missing: none", "number"))
+            ]  # fmt: skip
+            features.append(
+                Feature(
+                    group="days_since_contact", meaning="days since the last contact; missing: none", dtype="number",
+                    topic=_CONTACTS, measure=Measure.AGO,
+                )
+            )  # fmt: skip
             self._outcomes = np.array([states.contacts.code("outcome", outcome) for outcome in OUTCOMES])
         if self._has_complaints:
-            features.append(Feature("open_complaints", "complaints not resolved yet", "count"))
+            features.append(
+                Feature(
+                    group="open_complaints", meaning="complaints not resolved yet", dtype="count", topic=_COMPLAINTS,
+                    measure=Measure.LEVEL,
+                )
+            )  # fmt: skip
         # by age of the period looked from: its last day and those before the windows
+        back = (0, *self.windows, self.outcome_window)
         self._days = np.array(
             [
-                [states.calendar.as_of_day(states.as_of_period - age - n) for n in (0, *_WINDOWS, _OUTCOME_WINDOW)]
+                [states.calendar.as_of_day(states.as_of_period - age - n) for n in back]
                 for age in range(states.manifest.depth)
             ]
         )
@@ -53,7 +80,7 @@ class ContactFeatures(FeatureFamily):
         few, column = block.n_customers < FEW, 0
         if self._has_contacts:
             indptr, columns = states.contacts.indptr, states.contacts.columns
-            column = len(_WINDOWS) + len(OUTCOMES) + 1
+            column = len(self.windows) + len(OUTCOMES) + 1
             arguments = (
                 positions, indptr, columns["happened_on"], columns["known_on"], columns["treated"], columns["outcome"],
                 columns["outcome_known_on"], days, self._outcomes, out[:, :column],

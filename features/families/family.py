@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 import numpy as np
@@ -11,33 +11,28 @@ from numpy.typing import NDArray
 
 from ..blocks import CustomerBlock
 from ..states import CustomerStates
+from .feature import Feature, Title
 
 
-@dataclass(frozen=True)
-class Feature:
-    """One column of the feature block.
+class Beside(StrEnum):
+    """What models read of a block beside its features."""
 
-    Attributes
-    ----------
-    name : ``group`` alone, or ``group:key`` where there is one for each product, channel or attribute
-    meaning : one line that a data scientist who has not read the code understands
-    dtype : what the float32 values are: flag, count, periods, years, share, amount, log_ratio, code, number
-    """
-
-    name: str
-    meaning: str
-    dtype: str
-
-    @property
-    def group(self) -> str:
-        """What the columns of one computation share: the name up to the colon."""
-        return self.name.partition(":")[0]
+    HOLDINGS = "history of holdings"
+    SEGMENT = "segment"
 
 
 class FeatureFamily(ABC):
-    """Computes related features of a block, seeing only what the block's states knew at its period."""
+    """Computes related features of a block, seeing only what the block's states knew at its period.
+
+    Attributes
+    ----------
+    title : what people call the family
+    beside : what says the same as the family's features, and is told to a model, or kept from it, with them
+    """
 
     name: ClassVar[str]
+    title: ClassVar[Title]
+    beside: ClassVar[tuple[Beside, ...]] = ()
 
     def __init__(self, states: CustomerStates) -> None:
         self.features = tuple(self.define(states))

@@ -10,44 +10,69 @@ from ..blocks import CustomerBlock
 from ..chunks import CHUNK, FEW
 from ..kernels import kernel
 from ..states import CustomerStates
-from .family import Feature, FeatureFamily
+from .family import Beside, FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 
 LAGS = (1, 2, 3)
 WINDOWS = (1, 3, 6, 12)
 _ONE = np.uint64(1)
 
-_PER_PRODUCT = (
-    ("held", "{} is held", "flag"),
-    *((f"held_lag_{lag}", f"{{}} was held {lag} periods before", "flag") for lag in LAGS),
-    ("tenure", "periods in a row that {} has been held; 0: not held", "periods"),
-    ("age_since_add", "periods since {} was last added; missing: not in memory", "periods"),
-    ("age_since_drop", "periods since {} was last dropped; missing: never", "periods"),
-    ("adds", "times {} was added in 12 periods", "count"),
-    ("drops", "times {} was dropped in 12 periods", "count"),
-)
 _PRODUCT_WINDOW = 12
+
+_PER_PRODUCT = (
+    ("held", "{} is held", "flag", Measure.LEVEL, 0),
+    *((f"held_lag_{lag}", f"{{}} was held {lag} periods before", "flag", Measure.EARLIER, lag) for lag in LAGS),
+    ("tenure", "periods in a row that {} has been held; 0: not held", "periods", Measure.TENURE, 0),
+    ("age_since_add", "periods since {} was last added; missing: not in memory", "periods", Measure.AGO, 0),
+    ("age_since_drop", "periods since {} was last dropped; missing: never", "periods", Measure.AGO, 0),
+    ("adds", f"times {{}} was added in {_PRODUCT_WINDOW} periods", "count", Measure.ADDED, _PRODUCT_WINDOW),
+    ("drops", f"times {{}} was dropped in {_PRODUCT_WINDOW} periods", "count", Measure.ENDED, _PRODUCT_WINDOW),
+)
+_BREADTH = TopicKey("breadth", Subject.BREADTH)
 
 
 class HoldingsFeatures(FeatureFamily):
     """Lags, ages since add and drop, tenure, counts of adds and drops, by product and altogether."""
 
     name = "holdings"
+    title = Title("holdings", "持有")
+    beside = (Beside.HOLDINGS,)
 
     def define(self, states: CustomerStates) -> list[Feature]:
         """Per-customer counts first, then each per-product group over all products."""
-        features = [Feature("products_held", "products held", "count")]
-        for change in ("added", "dropped"):
+        features = [
+            Feature(
+                group="products_held", meaning="products held", dtype="count", topic=_BREADTH, measure=Measure.LEVEL
+            )
+        ]
+        for change, measure in (("added", Measure.ADDED), ("dropped", Measure.ENDED)):
             features += [
-                Feature(f"products_{change}_{window}", f"products {change} in {window} periods", "count")
+                Feature(
+                    group=f"products_{change}_{window}", meaning=f"products {change} in {window} periods",
+                    dtype="count", topic=_BREADTH, measure=measure, window=window,
+                )
                 for window in WINDOWS
-            ]
-        features.append(Feature("oldest_holding", "periods the longest-held product has been held", "periods"))
-        features.append(Feature("age_since_any_add", "periods since any product was added", "periods"))
-        for group, meaning, dtype in _PER_PRODUCT:
+            ]  # fmt: skip
+        features += [
+            Feature(
+                group="oldest_holding", meaning="periods the longest-held product has been held", dtype="periods",
+                topic=_BREADTH, measure=Measure.TENURE,
+            ),
+            Feature(
+                group="age_since_any_add", meaning="periods since any product was added", dtype="periods",
+                topic=_BREADTH, measure=Measure.AGO,
+            ),
+        ]  # fmt: skip
+        products = states.catalogue.products
+        topics = {p.product_id: TopicKey(f"holds:{p.product_id}", Subject.HOLDING, p.product_id) for p in products}
+        for group, meaning, dtype, measure, window in _PER_PRODUCT:
             features += [
-                Feature(f"{group}:{product.product_id}", meaning.format(product.name), dtype)
-                for product in states.catalogue.products
-            ]
+                Feature(
+                    group=group, product=product.product_id, meaning=meaning.format(product.name), dtype=dtype,
+                    topic=topics[product.product_id], measure=measure, window=window,
+                )
+                for product in products
+            ]  # fmt: skip
         return features
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks import CustomerBlock
-from ..contracts import BRANCH_ID, RM_ID
+from ..contracts import BIRTH_DATE, BRANCH_ID, FOUNDED_ON, KIND, ONBOARDED_ON, RM_ID
 from ..kernels import kernel
 from ..states import CustomerStates
 from ..states.profile import MISSING_CODE
 from ..states.segments import age_in_years
-from .family import Feature, FeatureFamily
+from .family import Beside, FeatureFamily
+from .feature import Feature, Measure, Subject, Title, TopicKey
 
 _REFERENCES = (BRANCH_ID, RM_ID)  # who serves the customer: for lists, not for models
 
@@ -20,6 +21,8 @@ class ProfileFeatures(FeatureFamily):
     """Numbers and codes as they are, dates as years before the date."""
 
     name = "profile"
+    title = Title("profile", "客户画像")
+    beside = (Beside.SEGMENT,)
 
     def define(self, states: CustomerStates) -> list[Feature]:
         """One column for each column of the profile that any customer fills."""
@@ -28,11 +31,32 @@ class ProfileFeatures(FeatureFamily):
         self._codes = [name for name in profile.codes if name not in _REFERENCES and profile.vocabularies[name]]
         self._days = list(profile.days)
         return [
-            *(Feature(name, f"{name} of the customer", "number") for name in self._numbers),
-            *(Feature(name, f"{name}, as the rank of the text among {_texts(states, name)}", "code")
-              for name in self._codes),
-            *(Feature(f"years_since_{name}", f"years since {name}; negative: ahead", "years") for name in self._days),
-            Feature("season", "which part of the year comes next, from 0", "code"),
+            *(
+                Feature(
+                    group=name, meaning=f"{name} of the customer", dtype="number", topic=_attribute(name),
+                    measure=Measure.LEVEL, sources=frozenset({name}),
+                )
+                for name in self._numbers
+            ),
+            *(
+                Feature(
+                    group=name, meaning=f"{name}, as the rank of the text among {_texts(states, name)}", dtype="code",
+                    topic=_attribute(name), measure=Measure.LEVEL, sources=frozenset({name}), vocabulary=name,
+                )
+                for name in self._codes
+            ),
+            *(
+                Feature(
+                    group=f"years_since_{name}", meaning=f"years since {name}; negative: ahead", dtype="years",
+                    topic=_DATES.get(name) or TopicKey(f"date:{name}", Subject.UNSPOKEN), measure=Measure.AGO,
+                    sources=frozenset({name}),
+                )
+                for name in self._days
+            ),
+            Feature(
+                group="season", meaning="which part of the year comes next, from 0", dtype="code",
+                topic=TopicKey("season", Subject.SEASON), measure=Measure.LEVEL,
+            ),
         ]  # fmt: skip
 
     def compute(self, block: CustomerBlock, out: NDArray[np.float32]) -> None:
@@ -47,6 +71,22 @@ class ProfileFeatures(FeatureFamily):
             calendar.season_of(block.period + 1),
             out,
         )
+
+
+_NOT_SAID = ("gender", KIND)
+"""Nobody is told that it is for being a man or a woman; that somebody is a company goes without saying."""
+
+_DATES = {
+    BIRTH_DATE: TopicKey("age", Subject.AGE),
+    FOUNDED_ON: TopicKey("founded", Subject.FOUNDED),
+    ONBOARDED_ON: TopicKey("onboarding", Subject.ONBOARDING),
+}
+"""Topics of the dates that there are words for."""
+
+
+def _attribute(name: str) -> TopicKey:
+    subject = Subject.UNSPOKEN if name in _NOT_SAID else Subject.ATTRIBUTE
+    return TopicKey(f"attribute:{name}", subject, name)
 
 
 def _gathered(columns: dict[str, NDArray], names: list[str], versions: NDArray[np.int64], dtype: type) -> NDArray:

@@ -18,6 +18,9 @@ CORPORATE_AGE_BANDS = (3.0, 10.0, 20.0)
 _CORPORATE = KINDS.index("corporate")
 _BANDS = max(len(RETAIL_AGE_BANDS), len(CORPORATE_AGE_BANDS)) + 2  # one more for unknown
 
+SEGMENT_SOURCES = frozenset({KIND, TIER, BIRTH_DATE, FOUNDED_ON})
+"""Columns of customers that segments are made of; whatever reads a segment is made of them too."""
+
 SHRINKAGE = 200.0
 """Customers' worth of the whole bank's rate that a segment's own rate is mixed with, so small groups stay sane."""
 

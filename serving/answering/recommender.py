@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates, block_of, blocks_of
+from features import CustomerBlock, CustomerStates, block_of, blocks_of, feature_set_of
 from features.clock import Clock
 from features.errors import NotFound
 from training import Bundle
 
 from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, Score, decide
-from ..decisions.layers.attributes import columns_of, unseen
+from ..decisions.layers.attributes import unseen
 from ..decisions.policy.loading import LoadedPolicy
 from ..decisions.reasons.spoken import reasons_for_block
 from ..decisions.why_not import WhyNot, why_not
@@ -44,7 +44,7 @@ class Recommender:
             model_version, states.manifest.build_id, states.manifest.as_of, policy.name, _digest_of_catalogue(states)
         )
         self._evidence = bundle.evidence(states.catalogue)
-        self._hidden = columns_of(states, policy.policy.attributes.not_used)
+        self._hidden = feature_set_of(states).made_of(policy.policy.attributes.not_used)
         self._compiled = self.compiled_for(policy.policy)
 
     def day(self) -> date:
@@ -57,7 +57,7 @@ class Recommender:
 
     def score_for(self, policy: Policy) -> Score:
         """The bundle's propensities, from what `policy` lets the models see."""
-        columns = columns_of(self.states, policy.attributes.not_used)
+        columns = feature_set_of(self.states).made_of(policy.attributes.not_used)
         return lambda block: self.bundle.propensities(unseen(block, columns))
 
     def compiled_for(self, policy: Policy, period: int | None = None) -> CompiledPolicy:

@@ -115,7 +115,8 @@ def list_features(
     workspace: WorkspaceArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Print the feature dictionary: name, family, dtype and meaning of every feature of a workspace's states."""
+    """Print the feature dictionary: what every feature of a workspace's states is, its topic in reasons, and the
+    attributes of customers it is made of: a policy that hides one of these from the models hides the feature."""
     from rich.table import Table
 
     from features import feature_set_of
@@ -127,8 +128,9 @@ def list_features(
         typer.echo(json.dumps(dictionary, ensure_ascii=False, indent=1))
         return
     table = Table(title=f"{len(dictionary)} features")
-    for column in ("name", "family", "dtype", "meaning"):
+    shown = ("name", "family", "dtype", "meaning", "topic", "sources")
+    for column in shown:
         table.add_column(column, overflow="fold")
     for row in dictionary:
-        table.add_row(row["name"], row["family"], row["dtype"], row["meaning"])
+        table.add_row(*(row[column] for column in shown))
     report_console().print(table)

@@ -27,7 +27,7 @@ class Layout:
     ----------
     frequency : length of a period
     products, features : ids and names, in order of position
-    vocabularies : the texts behind the codes of each text column
+    vocabularies : the texts behind the codes of each text column of customers
     """
 
     frequency: str
@@ -38,10 +38,8 @@ class Layout:
     @classmethod
     def of(cls, states: CustomerStates) -> Layout:
         """The layout of `states`."""
-        vocabularies = states.profile.vocabularies
-        used = {
-            name: vocabularies[name] for name in vocabularies if name in feature_set_of(states).names or name == TIER
-        }
+        coded = {TIER, *(feature.vocabulary for feature in feature_set_of(states).features)}
+        used = {name: words for name, words in states.profile.vocabularies.items() if name in coded}
         return cls(states.manifest.frequency, states.catalogue.product_ids, feature_set_of(states).names, used)
 
     def align(self, block: CustomerBlock) -> CustomerBlock:
@@ -81,9 +79,11 @@ class Layout:
 
     def _features(self, block: CustomerBlock) -> NDArray[np.float32]:
         features = _columns(block.features, _positions(block.feature_set.names, self.features), np.nan)
+        coded = {feature.name: feature.vocabulary for feature in feature_set_of(block.states).features}
         for column, name in enumerate(self.features):
-            words = self.vocabularies.get(name)
-            theirs = block.states.profile.vocabularies.get(name, ())
+            vocabulary = coded.get(name) or name
+            words = self.vocabularies.get(vocabulary)
+            theirs = block.states.profile.vocabularies.get(vocabulary, ())
             if words is None or words == theirs:
                 continue
             translation = np.array([*(words.index(w) if w in words else np.nan for w in theirs), np.nan])

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from features import CustomerBlock, CustomerStates, feature_set_of
 from features.errors import NotReady
+from features.families import Beside, FeatureFamily
 
 from ..ranking import top_k
 from .evaluator import EvaluationBatch, Scorer
@@ -49,15 +50,14 @@ class ExchangedUnit:
     Attributes
     ----------
     columns : of the feature block
-    with_holdings, with_segment : also what models read beside the features: histories of holdings, the segment
+    beside : also what models read beside the features
     """
 
     name: str
     level: Level
     family: str
     columns: tuple[int, ...]
-    with_holdings: bool = False
-    with_segment: bool = False
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,11 @@ class _Sample:
         columns = np.array(unit.columns, dtype=np.int64)
         features[:, columns] = self.donors.features[givers][:, columns]
         block = self.block
-        if unit.with_holdings:
+        if Beside.HOLDINGS in unit.beside:
             words = self.donors.words[givers]
             # what is asked about stays not held
             block = replace(block, words=np.where(block.candidates, words & ~_ONE, words))
-        if unit.with_segment:
+        if Beside.SEGMENT in unit.beside:
             block = replace(block, segments=self.donors.segments[givers])
         if block is self.block:
             block = replace(block)
@@ -221,33 +221,43 @@ def _sampled(
 
 
 def _units(states: CustomerStates) -> list[ExchangedUnit]:
-    """Every family and every group; holdings and segment as models read them beside the features come with both."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for column, feature in enumerate(feature_set_of(states).dictionary()):
-        groups.setdefault((feature["family"], feature["name"].partition(":")[0]), []).append(column)
-    families: dict[str, list[int]] = {}
+    """Every family and every group; what models read beside a family's features comes with it, and as a group too."""
+    groups = _groups(states)
+    families: dict[FeatureFamily, list[int]] = {}
     for (family, _), columns in groups.items():
         families.setdefault(family, []).extend(columns)
     return [
         *(
-            ExchangedUnit(name, Level.FAMILY, name, tuple(columns), name == _HOLDINGS, name == _PROFILE)
-            for name, columns in families.items()
+            ExchangedUnit(family.name, Level.FAMILY, family.name, tuple(columns), family.beside)
+            for family, columns in families.items()
         ),
-        *(ExchangedUnit(name, Level.GROUP, family, tuple(columns)) for (family, name), columns in groups.items()),
-        ExchangedUnit("history of holdings, beside the features", Level.GROUP, _HOLDINGS, (), with_holdings=True),
-        ExchangedUnit("segment, beside the features", Level.GROUP, _PROFILE, (), with_segment=True),
+        *(ExchangedUnit(name, Level.GROUP, family.name, tuple(columns)) for (family, name), columns in groups.items()),
+        *(
+            ExchangedUnit(f"{beside}, beside the features", Level.GROUP, family.name, (), (beside,))
+            for family in families
+            for beside in family.beside
+        ),
     ]
 
 
-_HOLDINGS, _PROFILE = "holdings", "profile"  # families
+def _groups(states: CustomerStates) -> dict[tuple[FeatureFamily, str], list[int]]:
+    """The columns of each group of features of a family, in order."""
+    groups: dict[tuple[FeatureFamily, str], list[int]] = {}
+    column = 0
+    for family in feature_set_of(states).families:
+        for feature in family.features:
+            groups.setdefault((family, feature.group), []).append(column)
+            column += 1
+    return groups
 
 
 def _singles(states: CustomerStates, groups: list[UnitImportance], sample: list[_Sample]) -> list[ExchangedUnit]:
     """The columns of `groups`, each alone."""
     names = feature_set_of(states).names
+    of_groups = {(family.name, group): columns for (family, group), columns in _groups(states).items()}
     singles = []
     for group in groups:
-        columns = [column for column, name in enumerate(names) if name.partition(":")[0] == group.name]
+        columns = of_groups[group.family, group.name]
         varied = {column: sum(_variety(part.donors.features[:, column]) for part in sample) for column in columns}
         kept = sorted(columns, key=lambda column: (-varied[column], column))[:MOST_COLUMNS]
         singles += [ExchangedUnit(names[column], Level.FEATURE, group.family, (column,)) for column in sorted(kept)]

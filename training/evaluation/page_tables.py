@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from features import families
+
 from .backtest import Backtest
 from .charts import Axis, Tick, Whisker
 from .evaluator import BASELINE
@@ -13,7 +15,7 @@ from .importance import Importance, Level
 from .intervals import BootstrapInterval
 from .probabilities import PeriodCounts
 from .report import EvaluationReport
-from .wording import FACETS, FAMILIES, metric_title
+from .wording import FACETS, metric_title
 
 STRIP = 240.0
 """Width of the drawing in a row."""
@@ -272,14 +274,15 @@ def _count_row(key: str, label: str, label_zh: str, counts: Iterable[PeriodCount
 def importance_table(importance: Importance, level: Level) -> Table:
     """What is lost without each unit of one level."""
     units = importance.at(level)[:_MOST_UNITS]
+    titles = {family.name: family.title for family in families.FAMILIES} if level is Level.FAMILY else {}
     axis = Axis.around(
         [end for unit in units for end in (unit.lost.low, unit.lost.high)], STRIP, include=(0.0,), is_share=True
     )
     rows = tuple(
         Row(
             key=unit.name,
-            label=unit.name,
-            label_zh=FAMILIES.get(unit.family, "") if level is Level.FAMILY else "",
+            label=titles[unit.name].text if unit.name in titles else unit.name,
+            label_zh=titles[unit.name].text_zh if unit.name in titles else "",
             note="" if level is Level.FEATURE else f"{unit.columns} columns",
             cells=(f"{unit.lost.value:.1%} [{unit.lost.low:.1%}, {unit.lost.high:.1%}]",),
             marks=_marks((unit.lost, "selected", unit.name), axis=axis),

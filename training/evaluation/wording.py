@@ -13,15 +13,6 @@ FACETS: Mapping[str, tuple[str, str]] = {
     "age": ("Age", "年龄"),
 }
 
-FAMILIES: Mapping[str, str] = {
-    "holdings": "持有",
-    "profile": "客户画像",
-    "balances": "余额",
-    "activity": "活跃度",
-    "contacts": "触达",
-    "adoption": "同类客户",
-}
-
 METRICS: Mapping[str, str] = {
     "hit_rate": "命中率",
     "precision": "精确率",

@@ -43,11 +43,10 @@ class Design:
         product_ids = {product_id: position for position, product_id in enumerate(states.catalogue.product_ids)}
         customer: list[int] = []
         groups: dict[str, NDArray[np.int64]] = {}
-        for column, name in enumerate(feature_set_of(states).names):
-            group, _, key = name.partition(":")
-            if key in product_ids:
-                own = groups.setdefault(group, np.full(len(product_ids), -1, dtype=np.int64))
-                own[product_ids[key]] = column
+        for column, feature in enumerate(feature_set_of(states).features):
+            if feature.product:
+                own = groups.setdefault(feature.group, np.full(len(product_ids), -1, dtype=np.int64))
+                own[product_ids[feature.product]] = column
             else:
                 customer.append(column)
         return cls(

@@ -7,15 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features import CustomerBlock, CustomerStates, feature_set_of
-
-_DERIVED = "years_since_"  # features of a date have its name behind this
-
-
-def columns_of(states: CustomerStates, attributes: tuple[str, ...]) -> NDArray[np.int64]:
-    """The feature columns that are made of `attributes`."""
-    names = {*attributes, *(f"{_DERIVED}{name}" for name in attributes)}
-    return np.array([c for c, name in enumerate(feature_set_of(states).names) if name in names], dtype=np.int64)
+from features import CustomerBlock
 
 
 def unseen(block: CustomerBlock, columns: NDArray[np.int64]) -> CustomerBlock:

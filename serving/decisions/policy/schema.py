@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from features.contracts import BIRTH_DATE, BRANCH_ID, FOUNDED_ON, KIND, RISK_LEVEL, RM_ID, TIER
+from features.contracts import BRANCH_ID, RISK_LEVEL, RM_ID
+from features.states.segments import SEGMENT_SOURCES
 
 from .sections import (
     TRIGGERS,
@@ -100,10 +101,12 @@ class Contradictions(ValueError):
         self.found = found
 
 
-NEEDED_ATTRIBUTES = (
-    KIND, BIRTH_DATE, FOUNDED_ON, TIER, RISK_LEVEL, "risk_assessed_on", "risk_expires_on", BRANCH_ID, RM_ID,
-)  # fmt: skip
-"""Attributes that rules and lists cannot do without: `Attributes.not_used` may not name them."""
+NEEDED_ATTRIBUTES = frozenset({
+    *SEGMENT_SOURCES, RISK_LEVEL, "risk_assessed_on", "risk_expires_on", BRANCH_ID, RM_ID, "age",
+})  # fmt: skip
+"""Attributes that rules, lists or the groups of similar customers cannot do without: `Attributes.not_used` may not name
+them. Of those that segments are made of it would be untrue that models do not see them: popularity, rules, transition
+and the fall-back read the segment beside the features."""
 
 
 def contradictions(policy: Policy) -> Iterator[Contradiction]:
@@ -127,10 +130,11 @@ def contradictions(policy: Policy) -> Iterator[Contradiction]:
                 f"{1 / ceiling:g} to {ceiling:g}",
             )
     for index, name in enumerate(policy.attributes.not_used):
-        if name in (*NEEDED_ATTRIBUTES, "age"):
+        if name in NEEDED_ATTRIBUTES:
             yield Contradiction(
                 ("attributes", "not_used", index),
-                f"{name!r} cannot be left unused: rules by age, tier, kind or risk, or lists by branch or RM, need it",
+                f"{name!r} cannot be left unused: rules by age, tier, kind or risk, or lists by branch or RM, need it, "
+                "and models compare with customers of the same kind, tier and age",
             )
 
 

@@ -14,16 +14,21 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from features.contracts import BIRTH_DATE, TIER
+from features.contracts import BIRTH_DATE, FOUNDED_ON, TIER
+from features.families import Subject
 from features.kernels import kernel
+from features.states.segments import SEGMENT_SOURCES
 
 from ..policy.sections import TRIGGERS
-from .topics import AGE, PATTERN, SEGMENT_ATTRIBUTES, SIMILAR, Topics
+from .topics import PATTERN, SIMILAR, Topics
 from .wording import SENTENCES
-from .wording_client import Sentence, unsaid
+from .wording_client import Sentence
 
 LEAST_STRENGTH = 0.05
 """Below it a reason is too weak to be said: about 5% more priority."""
+
+AGE = "age"
+"""By which a policy silences ages, of persons and of companies: whatever is made of the dates they come from."""
 
 RULE, TRIGGER = "rule", "trigger:"
 
@@ -34,11 +39,14 @@ models of segments add."""
 ReasonKind = Literal["model", "holdings", "trigger", "popularity", "asked"]
 
 _ATTRIBUTES = {
-    SIMILAR: SEGMENT_ATTRIBUTES,
+    SIMILAR: SEGMENT_SOURCES,
     TRIGGER + "next_tier": frozenset({TIER}),
-    TRIGGER + "life_stage_birthday": frozenset({BIRTH_DATE, AGE}),
+    TRIGGER + "life_stage_birthday": frozenset({BIRTH_DATE}),
 }
 """Columns of customers that the words of `FURTHER` speak of."""
+
+_NOT_OF_TOPICS = frozenset({Subject.UNSPOKEN, Subject.SIMILAR})
+"""Never said of a topic alone: on purpose, or because it is said with what models add, as one of `FURTHER`."""
 
 _KEPT: WeakKeyDictionary[Topics, dict[frozenset[str], Grounds]] = WeakKeyDictionary()
 
@@ -64,7 +72,7 @@ class Grounds:
 
     @classmethod
     def of(cls, topics: Topics, silenced: frozenset[str]) -> Grounds:
-        """Those of `topics` when nothing is said of the attributes `silenced`; made once."""
+        """Those of `topics` when nothing is said of the attributes `silenced`, of which `AGE` may be one; made once."""
         kept = _KEPT.setdefault(topics, {})
         found = kept.get(silenced)
         if found is None:
@@ -73,11 +81,11 @@ class Grounds:
 
     @classmethod
     def _of(cls, topics: Topics, silenced: frozenset[str]) -> Grounds:
+        if AGE in silenced:
+            silenced |= {BIRTH_DATE, FOUNDED_ON}
         codes = (*(topic.code for topic in topics.topics), *FURTHER)
         least = [
-            LEAST_STRENGTH
-            if topic.code != SIMILAR and topic.subject in SENTENCES and silenced.isdisjoint(topic.attributes)
-            else np.inf
+            LEAST_STRENGTH if topic.subject not in _NOT_OF_TOPICS and silenced.isdisjoint(topic.attributes) else np.inf
             for topic in topics.topics
         ]
         for code in FURTHER:
@@ -87,7 +95,7 @@ class Grounds:
         ranks = np.empty(len(codes), dtype=np.int64)
         ranks[sorted(range(len(codes)), key=codes.__getitem__)] = np.arange(len(codes))
         kinds = tuple(_kind_of(code) for code in codes)
-        sentences = tuple(SENTENCES.get(topic.subject, unsaid) for topic in topics.topics)
+        sentences = tuple(SENTENCES[topic.subject] for topic in topics.topics)
         return cls(codes, kinds, sentences, np.array(least), ranks)
 
     def ranked(self, strengths: NDArray[np.float64]) -> tuple[list[list[list[int]]], list[list[list[float]]]]:

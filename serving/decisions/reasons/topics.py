@@ -7,62 +7,22 @@ features do.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features import Calendar, Catalogue, CustomerStates, feature_set_of
-from features.contracts import BIRTH_DATE, FOUNDED_ON, KIND, ONBOARDED_ON, TIER
-from features.featureset import FeatureSet
+from features import Calendar, CustomerStates, feature_set_of
+from features.families import Feature, Measure, Subject, Title, TopicKey
 from features.kernels import kernel
 
 from .wording_parts import Said, period_name, product_names
 
-AGE = "age"
-"""By which a policy silences ages, of persons and of companies, beside the dates that they come from."""
-
 SIMILAR, PATTERN = "similar", "holdings_pattern"
 """Topics of what models say that are not explained by features: of the segment, and of the products held."""
-
-HOLDS = "holds:"
-"""Before a product's id: the topic of having it."""
-
-SEGMENT_ATTRIBUTES = frozenset({KIND, TIER, BIRTH_DATE, FOUNDED_ON, AGE})
-"""What similar customers are similar in, see `features.states.segments`."""
-
-
-class Subject(StrEnum):
-    """What a topic is about: which sentence is made of it."""
-
-    HOLDING = "holding"
-    BREADTH = "breadth"
-    BALANCES = "balances"
-    USE = "use"
-    MONEY = "money"
-    PAYMENTS = "payments"
-    CONTACTS = "contacts"
-    SIMILAR = "similar"
-    PARTNERS = "partners"
-    AGE = "age"
-    FOUNDED = "founded"
-    ONBOARDING = "onboarding"
-    ATTRIBUTE = "attribute"
-    SEASON = "season"
-    UNSPOKEN = "unspoken"
-
-
-class _Key(NamedTuple):
-    """What makes a topic one: features of equal keys belong together."""
-
-    code: str
-    subject: Subject
-    about: str = ""
-    attributes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -73,22 +33,26 @@ class Topic:
     ----------
     code : stable name, for records and statistics
     about : the product, family, channel, flow or attribute it is about; empty: the customer as a whole
-    product : position of the product it is about; -1: none
-    attributes : columns of customers it comes from, and `AGE`; a policy that silences one silences the topic
-    features : names of its features
+    title : what a figure is called
+    product : position of the product that all of its features are of; -1: none
+    attributes : columns of customers it is made of; a policy that silences one silences the topic
+    features : what is declared of its features
     columns : int64, shape (len(features),); where they stand in the feature set
     places : the same
-    vocabulary : the texts behind the codes of the attribute it is about; None: its values are numbers
+    first : where among its features the first of each measure stands
+    vocabulary : the texts that the values of its first feature are codes of; None: they are no codes of texts
     """
 
     code: str
     subject: Subject
     about: str
+    title: Title | None
     product: int
     attributes: frozenset[str]
-    features: tuple[str, ...]
+    features: tuple[Feature, ...]
     columns: NDArray[np.int64]
     places: tuple[int, ...]
+    first: Mapping[Measure, int]
     vocabulary: tuple[str, ...] | None
 
 
@@ -117,9 +81,6 @@ class AsOf:
         return window <= self._remembered
 
 
-_KEPT: WeakKeyDictionary[FeatureSet, Topics] = WeakKeyDictionary()
-
-
 class Topics:
     """The topics of all features of some states.
 
@@ -129,31 +90,27 @@ class Topics:
     names : what the products are called, by position
     holds : codes of the topics of having them, by position
     similar : where among the topics that of similar customers is
+
+    Raises
+    ------
+    ValueError : when two topics have one code
     """
 
     def __init__(self, states: CustomerStates) -> None:
-        columns: dict[_Key, list[int]] = {}
-        names = feature_set_of(states).names
-        for column, described in enumerate(feature_set_of(states).dictionary()):
-            key = _key_of(described["family"], described["name"], described["dtype"])
-            columns.setdefault(key, []).append(column)
-        self.names: tuple[Said, ...] = product_names(states.catalogue)
-        self.holds: tuple[str, ...] = tuple(HOLDS + product_id for product_id in states.catalogue.product_ids)
+        features = feature_set_of(states).features
+        columns: dict[TopicKey, list[int]] = {}
+        for column, feature in enumerate(features):
+            columns.setdefault(feature.topic, []).append(column)
         self.topics: tuple[Topic, ...] = tuple(
-            Topic(
-                key.code,
-                key.subject,
-                key.about,
-                _product_of(key, states.catalogue),
-                key.attributes,
-                tuple(names[column] for column in found),
-                np.array(found, dtype=np.int64),
-                tuple(found),
-                states.profile.vocabularies.get(key.about) if key.subject is Subject.ATTRIBUTE else None,
-            )
-            for key, found in columns.items()
+            _topic(key, found, [features[column] for column in found], states) for key, found in columns.items()
         )
-        self.similar: int = [topic.code for topic in self.topics].index(SIMILAR)
+        twice = [code for code, times in Counter(topic.code for topic in self.topics).items() if times > 1]
+        if twice:
+            raise ValueError(f"two topics have the code {twice[0]!r}: features of one topic declare equal keys")
+        held = {topic.about: topic.code for topic in self.topics if topic.subject is Subject.HOLDING}
+        self.names: tuple[Said, ...] = product_names(states.catalogue)
+        self.holds: tuple[str, ...] = tuple(held[product_id] for product_id in states.catalogue.product_ids)
+        self.similar: int = [topic.subject for topic in self.topics].index(Subject.SIMILAR)
         manifest = states.manifest
         self._calendar, self._first_period = states.calendar, manifest.first_period if manifest.dated else None
         self._as_of: dict[int, AsOf] = {}
@@ -163,10 +120,7 @@ class Topics:
     @classmethod
     def of(cls, states: CustomerStates) -> Topics:
         """Those of `states`, made once."""
-        found = _KEPT.get(feature_set_of(states))
-        if found is None:
-            found = _KEPT[feature_set_of(states)] = cls(states)
-        return found
+        return states.derived(cls)
 
     def as_of(self, period: int) -> AsOf:
         """What words about customers at the end of `period` are as of, made once."""
@@ -185,64 +139,23 @@ class Topics:
         _sum_up(features, self._order, self._starts, out)
 
 
-def _product_of(key: _Key, catalogue: Catalogue) -> int:
-    is_product = key.subject in (Subject.HOLDING, Subject.PARTNERS)
-    return catalogue.position_of(key.about) if is_product else -1
-
-
-def _key_of(family: str, name: str, dtype: str) -> _Key:
-    """The topic of one feature of a family of features."""
-    group, _, about = name.partition(":")
-    if family == "holdings":
-        return _Key(HOLDS + about, Subject.HOLDING, about) if about else _Key("breadth", Subject.BREADTH)
-    if family == "balances":
-        return _Key(f"balance:{about}" if about else "balance_total", Subject.BALANCES, about)
-    if family == "activity":
-        return _activity(group.removesuffix("_before"), about)
-    if family == "contacts":
-        return _silent("complaints") if name == "open_complaints" else _Key("contacts", Subject.CONTACTS)
-    if family == "adoption":
-        if group == "partner_holding_share":
-            return _Key(f"partners:{about}", Subject.PARTNERS, about)
-        return _Key(SIMILAR, Subject.SIMILAR, attributes=SEGMENT_ATTRIBUTES)
-    if family == "profile":
-        return _profile(name, dtype)
-    return _silent("other")
-
-
-def _activity(panel: str, about: str) -> _Key:
-    if panel == "use":
-        return _Key(f"use:{about}", Subject.USE, about)
-    if panel == "payments":
-        return _Key("payments", Subject.PAYMENTS)
-    return _Key(_FLOWS[about], Subject.MONEY, about) if about in _FLOWS else _silent("other")
-
-
-_FLOWS = {"inflow": "money_in", "outflow": "money_out"}
-
-
-def _profile(name: str, dtype: str) -> _Key:
-    """An attribute's topic; by type, because a bank may call a column of its own by any name."""
-    if dtype == "years":
-        column = name.removeprefix("years_since_")
-        code, subject, *also = _DATES.get(column, (f"date:{column}", Subject.UNSPOKEN))
-        return _Key(code, subject, attributes=frozenset({column, *also}))
-    if name == "season":
-        return _Key("season", Subject.SEASON)
-    # nobody is told that it is for being a man or a woman; that somebody is a company goes without saying
-    subject = Subject.UNSPOKEN if name in ("gender", KIND) else Subject.ATTRIBUTE
-    return _Key(f"attribute:{name}", subject, name, frozenset({name}))
-
-
-_DATES: dict[str, tuple] = {
-    BIRTH_DATE: ("age", Subject.AGE, AGE),
-    FOUNDED_ON: ("founded", Subject.FOUNDED, AGE),
-    ONBOARDED_ON: ("onboarding", Subject.ONBOARDING),
-}
-
-
-def _silent(code: str) -> _Key:
-    return _Key(code, Subject.UNSPOKEN)
+def _topic(key: TopicKey, columns: list[int], features: list[Feature], states: CustomerStates) -> Topic:
+    """The topic of `features`, which stand at `columns`."""
+    products = {feature.product for feature in features}
+    is_product = len(products) == 1 and products != {""}
+    return Topic(
+        key.code,
+        key.subject,
+        key.about,
+        key.title,
+        states.catalogue.position_of(features[0].product) if is_product else -1,
+        frozenset[str]().union(*(feature.sources for feature in features)),
+        tuple(features),
+        np.array(columns, dtype=np.int64),
+        tuple(columns),
+        {features[place].measure: place for place in reversed(range(len(features)))},
+        states.profile.vocabularies.get(features[0].vocabulary),
+    )
 
 
 @kernel(inline="always")

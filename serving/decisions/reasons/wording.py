@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from features.calendar import HISTORY_BITS
 from features.contracts import KINDS, RISK_LEVEL, RISK_LEVELS, TIER
+from features.families import Feature, Measure, Subject
 from features.states.segments import DAYS_PER_YEAR
 
 from ..layers.facts import RETAIL
-from .topics import AsOf, Subject, Topic
-from .wording_client import Client, Sentence, of_strongest
+from .topics import AsOf, Topic
+from .wording_client import Client, Sentence, of_strongest, unsaid
+from .wording_figures import figure
 from .wording_money import balances, money, payments, use
 from .wording_parts import (
     Said,
@@ -43,7 +45,6 @@ FEWEST_PARTNERS = 5
 """Payment partners below which what they hold is not said: it would tell one client about another."""
 
 _KEPT = 1024  # sentences kept of each sort: a few ages, values, counts and periods are everybody's
-_OUTCOME_WINDOW = 6  # as in features.families.contacts
 
 
 def holding(client: Client, product: int) -> Said | None:
@@ -95,32 +96,32 @@ def _absent(name: Said, *, is_offered: bool) -> Said:
 
 
 @of_strongest
-def _breadth(topic: Topic, client: Client, name: str, value: float) -> Said | None:
-    return _counted(name, round(value), client.as_of) if 0 <= value < math.inf else None
+def _breadth(topic: Topic, client: Client, feature: Feature, value: float) -> Said | None:
+    return _counted(feature, round(value), client.as_of) if 0 <= value < math.inf else None
 
 
 @lru_cache(_KEPT)
-def _counted(name: str, count: int, as_of: AsOf) -> Said | None:
-    """Of a feature of the family of holdings that is not about one product."""
-    if name == "products_held":
+def _counted(feature: Feature, count: int, as_of: AsOf) -> Said | None:
+    """Of a feature of holdings that is not about one product."""
+    measure, window = feature.measure, feature.window
+    if measure is Measure.LEVEL:
         if count == 0:
             return Said("Holds no product of ours yet", "尚未持有我行产品")
         return Said(f"Holds {count:,} product{'' if count == 1 else 's'} of ours", f"持有我行{count}个产品")
-    if name == "age_since_any_add":
+    if measure is Measure.AGO:
         if count == 0:
             return Said("Took out something new lately", "近期有新办理的产品")
         since = as_of.ago(min(count, HISTORY_BITS))
         return Said(f"Last took out something new in {since.text}", f"最近一次新办理产品是在{since.text_zh}")
-    if name == "oldest_holding":
+    if measure is Measure.TENURE:
         if not 2 <= count < HISTORY_BITS:
             return None
         since = as_of.ago(count - 1)
         return Said(f"Has held a product of ours since {since.text}", f"自{since.text_zh}起持有我行产品")
-    change, _, window = name.rpartition("_")
-    if not as_of.remembers(int(window)):
+    if not as_of.remembers(window):
         return None
-    span, often = up_to(int(window), as_of.period, as_of.calendar), times(count)
-    if change == "products_added":
+    span, often = up_to(window, as_of.period, as_of.calendar), times(count)
+    if measure is Measure.ADDED:
         if count == 0:
             return Said(f"Took out nothing new {span.text}", f"{span.text_zh}没有新办理产品")
         return Said(f"Took out something new {often.text} {span.text}", f"{span.text_zh}新办理产品{often.text_zh}")
@@ -130,27 +131,26 @@ def _counted(name: str, count: int, as_of: AsOf) -> Said | None:
 
 
 @of_strongest
-def _contacts(topic: Topic, client: Client, name: str, value: float) -> Said | None:
-    return _contacted(name, round(value), client.as_of) if 0 <= value < 10**5 else None
+def _contacts(topic: Topic, client: Client, feature: Feature, value: float) -> Said | None:
+    return _contacted(feature, round(value), client.as_of) if 0 <= value < 10**5 else None
 
 
 @lru_cache(_KEPT)
-def _contacted(name: str, count: int, as_of: AsOf) -> Said | None:
+def _contacted(feature: Feature, count: int, as_of: AsOf) -> Said | None:
     """Of a feature of contacts."""
-    asked = name.removeprefix("contacts_")
-    if name == "days_since_contact":
+    measure = feature.measure
+    if measure is Measure.AGO:
         day = day_name(as_of.end - timedelta(days=count))
         return Said(f"We were in touch on {day.text}", f"{day.text_zh}与客户有过联系")
-    window = int(asked) if asked.isdecimal() else _OUTCOME_WINDOW
-    span, often = up_to(window, as_of.period, as_of.calendar), times(count)
-    if asked == "accepted" and count:
+    span, often = up_to(feature.window, as_of.period, as_of.calendar), times(count)
+    if measure is Measure.ACCEPTED and count:
         return Said(f"Said yes to us {often.text} {span.text}", f"{span.text_zh}接受我行推荐{often.text_zh}")
-    if asked == "later" and count:
+    if measure is Measure.LATER and count:
         text = f"Asked us {often.text} to come back later {span.text}"
         return Said(text, f"{span.text_zh}{often.text_zh}表示稍后再联系")
-    if asked.isdecimal() and count:
+    if measure is Measure.COUNT and count:
         return Said(f"We were in touch {often.text} {span.text}", f"{span.text_zh}与客户联系{often.text_zh}")
-    if asked.isdecimal():
+    if measure is Measure.COUNT:
         return Said(f"No contact from us {span.text}", f"{span.text_zh}我行未联系过客户")
     return None  # refusals and silence are no reason to give
 
@@ -167,7 +167,7 @@ def _partners(topic: Topic, client: Client, product: int, added: NDArray[np.floa
     share = client.value(topic)
     if not 0.01 <= share <= 1:
         return None
-    if client.n_partners < FEWEST_PARTNERS:
+    if client.n_partners(topic.features[0].window) < FEWEST_PARTNERS:
         return None
     name, percent = client.names[topic.product], round(100 * share)
     return Said(
@@ -274,5 +274,7 @@ SENTENCES: dict[Subject, Sentence] = {
     Subject.ONBOARDING: _onboarding,
     Subject.ATTRIBUTE: _attribute,
     Subject.SEASON: _season,
+    Subject.FIGURE: figure,
+    Subject.UNSPOKEN: unsaid,
 }
-"""Of the subjects that there are words for."""
+"""Of every subject: one that lacks is a mistake that shows before anything is decided."""

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from features import CustomerBlock
 from features.contracts import ONBOARDED_ON
+from features.families import Feature
 
 from ..layers.facts import CustomerFacts
 from .topics import AsOf, Topic, Topics
 from .wording_parts import Said
-
-_PARTNER_WINDOW = 12  # periods, as in features.families.adoption
 
 Sentence = Callable[[Topic, "Client", int, NDArray[np.float64]], Said | None]
 """What is said of a topic, for a customer, for offering a product; None: nothing. The last is float64, shape
@@ -59,16 +58,22 @@ class Client:
         held = (self.block.words[self.row] & np.uint64(1)).nonzero()[0].tolist()
         return any(products[product].family == family for product in held)
 
-    @cached_property
-    def n_partners(self) -> int:
-        """Payment partners who are clients: those whose holdings are features.
+    def n_partners(self, window: int) -> int:
+        """Payment partners of the `window` newest periods who are clients: those whose holdings are features."""
+        if window not in self._n_partners:
+            self._n_partners[window] = self._count_partners(window)
+        return self._n_partners[window]
 
-        One by one, because the kernel that does it for blocks wakes threads, which takes longer than a few partners.
-        """
+    @cached_property
+    def _n_partners(self) -> dict[int, int]:
+        return {}
+
+    def _count_partners(self, window: int) -> int:
+        # one by one, because the kernel that does it for blocks wakes threads, which takes longer than a few partners
         block, states = self.block, self.block.states
         period, profile, as_of_day = block.period, states.profile, states.calendar.as_of_day(block.period)
         position = block.positions[self.row : self.row + 1]
-        _, partners = states.partners.of(position, states.age_of(period), _PARTNER_WINDOW)
+        _, partners = states.partners.of(position, states.age_of(period), window)
         count = 0
         for partner in partners.tolist():
             first, end = profile.indptr[partner : partner + 2].tolist()
@@ -92,7 +97,7 @@ def raising(topic: Topic, added: NDArray[np.float64]) -> list[int]:
     return sorted([index for index, part in enumerate(parts) if part > 0], key=parts.__getitem__, reverse=True)
 
 
-def of_strongest(say: Callable[[Topic, Client, str, float], Said | None]) -> Sentence:
+def of_strongest(say: Callable[[Topic, Client, Feature, float], Said | None]) -> Sentence:
     """A sentence of the strongest feature of which there is anything to `say`."""
 
     def found(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:

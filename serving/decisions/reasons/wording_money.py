@@ -10,15 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.calendar import HISTORY_BITS
+from features.families import Feature, Measure
 
 from .topics import AsOf, Topic
 from .wording_client import Client, of_strongest, raising
-from .wording_parts import Said, amount, channel_name, counted, each_period, family_name, is_amount, tidy, times
+from .wording_parts import (
+    Said,
+    amount,
+    channel_name,
+    counted,
+    each_period,
+    family_name,
+    is_amount,
+    periods_before,
+    tidy,
+    times,
+)  # fmt: skip
 
 _LEAST_FOR_PERCENT = 100.0  # below it, a share says little and the features' log((now + 1) / (before + 1)) is no ratio
-_FAMILY_CHANGE = 3  # periods, as in features.families.balances
-_MEAN_OF = 3  # periods, as in features.families.activity
-_BEFORE = "_before"
 _KEPT = 1024  # sentences kept of each sort: of the offers to one customer, several say the same one
 _TOTAL = Said("Total balance", "各项余额合计")
 _TOTAL_WITH_DEBTS = Said("Total balance, debts included", "各项余额（含负债）合计")
@@ -26,22 +35,23 @@ _TOTAL_WITH_DEBTS = Said("Total balance, debts included", "各项余额（含负
 
 def balances(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     """Level and change of the total or of a family, as far as each speaks for the product."""
-    told, now = raising(topic, added), client.value(topic)
+    told, level = raising(topic, added), topic.first[Measure.LEVEL]
+    now = client.value(topic, level)
     if not is_amount(now):
-        return _no_balance(topic, client, product, now) if 0 in told else None
+        return _no_balance(topic, client, product, now) if level in told else None
     values = tuple([(topic.features[index], client.value(topic, index)) for index in told])
-    return _balance(_what(topic, client), topic.features[0], now, values, client.as_of)
+    return _balance(_what(topic, client), now, values, client.as_of)
 
 
 @lru_cache(_KEPT)
-def _balance(what: Said, level: str, now: float, told: tuple[tuple[str, float], ...], as_of: AsOf) -> Said | None:
+def _balance(what: Said, now: float, told: tuple[tuple[Feature, float], ...], as_of: AsOf) -> Said | None:
     """The level, if it is among what is `told`, features and their values, and the first change that can be said."""
     change, with_level = None, False
-    for name, value in told:
-        if name == level:
+    for feature, value in told:
+        if feature.measure is Measure.LEVEL:
             with_level = True
         elif change is None:
-            change = _change(now, value, _periods_of(name), as_of)
+            change = _change(now, value, feature.window, as_of)
     if not with_level:
         if change is None:
             return None
@@ -50,11 +60,6 @@ def _balance(what: Said, level: str, now: float, told: tuple[tuple[str, float], 
     text = f"{what.text}: {money.text} in {as_of.name.text}"
     text_zh = f"{as_of.name.text_zh}{what.text_zh}{money.text_zh}"
     return Said(text, text_zh) if change is None else Said(f"{text}, {change.text}", f"{text_zh}，{change.text_zh}")
-
-
-def _periods_of(change: str) -> int:
-    """How far back a change of the total looks, ``balance_change_6``, or of a family, ``balance_change:deposits``."""
-    return _FAMILY_CHANGE if ":" in change else int(change.rpartition("_")[2])
 
 
 def _what(topic: Topic, client: Client) -> Said:
@@ -107,8 +112,8 @@ class _When(NamedTuple):
     Attributes
     ----------
     span : in the middle of a sentence in English, at its beginning in Chinese
-    each, each_zh : behind a figure in English, before its verb in Chinese, where it is the mean of the three periods
-        before the newest; else empty
+    each, each_zh : behind a figure in English, before its verb in Chinese, where it is the mean of the periods before
+        the newest; else empty
     """
 
     span: Said
@@ -117,27 +122,24 @@ class _When(NamedTuple):
 
 
 @lru_cache(_KEPT)
-def _when(name: str, as_of: AsOf) -> _When:
-    """That of a feature."""
-    now = as_of.name
-    if not name.partition(":")[0].endswith(_BEFORE):
-        return _When(now, "", "")
-    span, each = counted(_MEAN_OF, as_of.calendar), each_period(as_of.calendar)
-    earlier = Said(f"the {span.text} before {now.text}", f"{now.text_zh}之前{span.text_zh}")
-    return _When(earlier, f" {each.text}", f"平均{each.text_zh}")
+def _when(feature: Feature, as_of: AsOf) -> _When:
+    if feature.measure is Measure.LEVEL:
+        return _When(as_of.name, "", "")
+    each = each_period(as_of.calendar)
+    return _When(periods_before(feature.window, as_of.period, as_of.calendar), f" {each.text}", f"平均{each.text_zh}")
 
 
 @of_strongest
-def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
+def use(topic: Topic, client: Client, feature: Feature, value: float) -> Said | None:
     """How often a channel was used; that no use is on record."""
     channel = channel_name(topic.about)
     if math.isnan(value):
         return Said(f"No use of {channel.text} on record lately", f"近期没有使用{channel.text_zh}的记录")
-    span, each, _ = _when(name, client.as_of)
+    span, each, _ = _when(feature, client.as_of)
     if value == 0 and not each:
         text = f"No use of {channel.text} on record in {span.text}"
         return Said(text, f"{span.text_zh}没有使用{channel.text_zh}的记录")
-    count = round(value * _MEAN_OF if each else value) if 0 < value < math.inf else 0
+    count = round(value * feature.window if each else value) if 0 < value < math.inf else 0
     if count < 1:
         return None
     often = times(count)
@@ -149,7 +151,8 @@ def use(topic: Topic, client: Client, name: str, value: float) -> Said | None:
 def money(topic: Topic, client: Client, product: int, added: NDArray[np.float64]) -> Said | None:
     """What came in, or went out; beside what was usual, where it is much more."""
     way, way_zh, side = ("came in", "转入", "in") if topic.about == "inflow" else ("went out", "转出", "out")
-    now, before = client.value(topic, 0), client.value(topic, 1)
+    level, mean = topic.first[Measure.LEVEL], topic.first[Measure.MEAN]
+    now, before = client.value(topic, level), client.value(topic, mean)
     for index in raising(topic, added):
         value = client.value(topic, index)
         span, each, each_zh = _when(topic.features[index], client.as_of)
@@ -161,19 +164,19 @@ def money(topic: Topic, client: Client, product: int, added: NDArray[np.float64]
         text = f"{total.text}{each} {way} during {span.text}"
         text_zh = f"{span.text_zh}{each_zh}{way_zh}{total.text_zh}"
         if not each and is_amount(before) and now / before >= 1.5:
-            ratio, three = tidy(now / before), counted(_MEAN_OF, client.as_of.calendar)
-            text += f", {ratio} times the average of the {three.text} before"
-            text_zh += f"，为此前{three.text_zh}平均值的{ratio}倍"
+            ratio, earlier = tidy(now / before), counted(topic.features[mean].window, client.as_of.calendar)
+            text += f", {ratio} times the average of the {earlier.text} before"
+            text_zh += f"，为此前{earlier.text_zh}平均值的{ratio}倍"
         return Said(text, text_zh)
     return None
 
 
 @of_strongest
-def payments(topic: Topic, client: Client, name: str, value: float) -> Said | None:
+def payments(topic: Topic, client: Client, feature: Feature, value: float) -> Said | None:
     """Whom and how much the customer paid, or was paid by."""
     if not is_amount(value):
         return None
-    (span, each, each_zh), about = _when(name, client.as_of), name.partition(":")[2]
+    span, each, each_zh = _when(feature, client.as_of)
     money, shown = amount(value), tidy(value)
     partners = "counterparty" if shown == "1" else "counterparties"
     text, text_zh = {
@@ -181,5 +184,5 @@ def payments(topic: Topic, client: Client, name: str, value: float) -> Said | No
         "paid": (f"Paid counterparties {money.text}", f"向交易对手付款{money.text_zh}"),
         "payers": (f"Was paid by {shown} {partners}", f"收到{shown}个交易对手的付款"),
         "received": (f"Was paid {money.text} by counterparties", f"收到交易对手付款{money.text_zh}"),
-    }.get(about, ("", ""))
-    return Said(f"{text}{each} in {span.text}", f"{span.text_zh}{each_zh}{text_zh}") if text else None
+    }[feature.key]
+    return Said(f"{text}{each} in {span.text}", f"{span.text_zh}{each_zh}{text_zh}")

@@ -92,6 +92,13 @@ def up_to(n: int, period: int, calendar: Calendar) -> Said:
 
 
 @lru_cache(_KEPT)
+def periods_before(n: int, period: int, calendar: Calendar) -> Said:
+    """The `n` periods before `period`: the three months before June 2026, 2026年6月之前三个月."""
+    span, now = counted(n, calendar), period_name(period, calendar)
+    return Said(f"the {span.text} before {now.text}", f"{now.text_zh}之前{span.text_zh}")
+
+
+@lru_cache(_KEPT)
 def each_period(calendar: Calendar) -> Said:
     """A month, 每月."""
     unit, _, each = _UNITS[calendar.frequency]

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from features import CustomerBlock
 from features.contracts import KIND
-from features.families import Feature
+from features.families import Feature, Measure, Subject, TopicKey
 from training.examples import Batch
 
 FIRST_PERIOD = 24_240
@@ -22,13 +22,19 @@ class StubProfile:
         self.codes = {KIND: (np.arange(n_customers) % 4 == 3).astype(np.int32)}
 
 
+def made_up(group: str, dtype: str, key: str = "") -> Feature:
+    """A feature of which models need the name and the dtype."""
+    topic = TopicKey(group, Subject.UNSPOKEN)
+    return Feature(group=group, key=key, meaning=group, dtype=dtype, topic=topic, measure=Measure.LEVEL)
+
+
 class StubFeatureSet:
     """Features that need nothing but the block: its history words, spelt out."""
 
     def __init__(self, n_products: int) -> None:
-        groups = ("holds_now", "periods_held")
-        self.names = tuple(f"{group}:{product}" for group in groups for product in range(n_products))
-        self.features = tuple(Feature(name, name, "count") for name in self.names)
+        groups, products = ("holds_now", "periods_held"), range(n_products)
+        self.features = tuple(made_up(group, "count", str(product)) for group in groups for product in products)
+        self.names = tuple(feature.name for feature in self.features)
 
     def compute(self, block: CustomerBlock) -> np.ndarray:
         return np.hstack([block.held, np.bitwise_count(block.words)]).astype(np.float32)

@@ -328,9 +328,7 @@ class Propensity(Model):
     def _fit(self, examples: Examples) -> None:
         described = feature_set_of(examples.states).features
         left_out = self.config.leave_out
-        usable = np.array(
-            [i for i, feature in enumerate(described) if feature.name.partition(":")[0] not in left_out], dtype=np.int64
-        )
+        usable = np.array([i for i, feature in enumerate(described) if feature.group not in left_out], dtype=np.int64)
         dtypes = tuple(feature.dtype for feature in described)
         rows = _Rows.gather(examples, usable, self.config)
         self._learners, self._explainers, self._summed = {}, {}, None

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.contracts import BIRTH_DATE, TIER
+from features.families import Subject
 from features.states import current_states
 from serving.decisions.policy.sections import TRIGGERS
 from serving.decisions.reasons.grounds import FURTHER, LEAST_STRENGTH, Grounds
-from serving.decisions.reasons.topics import Subject, Topics
+from serving.decisions.reasons.topics import Topics
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ import pytest
 from features import feature_set_of
 from features.build import BuildConfig, build_states
 from features.calendar import Calendar, Frequency
+from features.families import Subject
 from features.states import CustomerStates, current_states
-from serving.decisions.reasons.topics import AGE, SEGMENT_ATTRIBUTES, Subject, Topics, _sum_up
+from features.states.segments import SEGMENT_SOURCES
+from serving.decisions.reasons.topics import Topics, _sum_up
 from tests.features.banks import NEWEST_DAY, RandomBank, write_parquet
 
 FREQUENCIES = [Frequency.MONTH, Frequency.WEEK, Frequency.QUARTER]
@@ -32,12 +34,12 @@ def test_every_feature_has_exactly_one_topic(states):
     assert sorted(columns.tolist()) == list(range(len(feature_set_of(states).names)))
     codes = [topic.code for topic in topics]
     assert len(set(codes)) == len(codes)
-    assert "other" not in codes, "every family of features has topics"
 
 
 def test_names_stand_beside_their_columns(states):
     for topic in Topics.of(states).topics:
-        assert topic.features == tuple(feature_set_of(states).names[column] for column in topic.columns)
+        names = tuple(feature.name for feature in topic.features)
+        assert names == tuple(feature_set_of(states).names[column] for column in topic.columns)
 
 
 def test_sums_of_topics_are_sums_of_features(states):
@@ -71,15 +73,16 @@ def test_a_product_is_one_topic_whatever_is_known_of_its_holding(states):
     product_id = states.catalogue.product_ids[-1]
     topic = topic_of(states, f"holds:{product_id}")
     groups = ["held", "held_lag_1", "held_lag_2", "held_lag_3", "tenure", "age_since_add", "age_since_drop"]
-    assert topic.features == tuple(f"{group}:{product_id}" for group in [*groups, "adds", "drops"])
+    names = tuple(feature.name for feature in topic.features)
+    assert names == tuple(f"{group}:{product_id}" for group in [*groups, "adds", "drops"])
     assert topic.product == len(states.catalogue) - 1
 
 
 def test_what_may_be_silenced(states):
     topics = {topic.code: topic for topic in Topics.of(states).topics}
-    assert topics["age"].attributes == {"birth_date", AGE}
-    assert topics["founded"].attributes == {"founded_on", AGE}
-    assert topics["similar"].attributes == SEGMENT_ATTRIBUTES
+    assert topics["age"].attributes == {"birth_date"}
+    assert topics["founded"].attributes == {"founded_on"}
+    assert topics["similar"].attributes == SEGMENT_SOURCES
     for name in ("gender", "region", "tier", "risk_level", "income"):
         assert topics[f"attribute:{name}"].attributes == {name}
     for topic in topics.values():

@@ -195,8 +195,7 @@ def client_of(states, position: int, **values: float) -> Client:
 
 def sentence(topic, client, product, added):
     """What is said of `topic`; None: nothing."""
-    say = SENTENCES.get(topic.subject)
-    return None if say is None else say(topic, client, product, added)
+    return SENTENCES[topic.subject](topic, client, product, added)
 
 
 def say(states, customer: str, offered: str, features: dict[str, float], **values: float):
@@ -339,7 +338,7 @@ def test_partners_are_those_known_in_time(random_states):
     for position in range(states.n_customers):
         _, partners = states.partners.of(np.array([position]), 0, 12)
         client = client_of(states, position)
-        assert client.n_partners == states.are_known_at(partners, states.as_of_period).sum()
+        assert client.n_partners(12) == states.are_known_at(partners, states.as_of_period).sum()
     assert FEWEST_PARTNERS == 5, "what fewer hold would tell one client about another"
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from features import CustomerBlock
 from features.contracts import KIND, KINDS
-from features.families import Feature
-from tests.training.models.fixtures import FIRST_PERIOD, InMemoryExamples, random_bank
+from tests.training.models.fixtures import FIRST_PERIOD, InMemoryExamples, made_up, random_bank
 from training.examples import Batch
 from training.models import Propensity
 from training.models.propensity import PropensityConfig
@@ -18,8 +17,8 @@ from training.probabilities.calibration import EDGE
 RETAIL, CORPORATE = 0, 1
 
 
-TASTE, ACTIVITY = Feature("taste", "taste", "number"), Feature("activity:mobile", "use of the app", "count")
-SEASON = Feature("season", "which part of the year comes next", "code")
+TASTE, ACTIVITY = made_up("taste", "number"), made_up("activity", "count", "mobile")
+SEASON = made_up("season", "code")
 
 
 class Features:
