@@ -1,26 +1,29 @@
-# Everything a user types. Needs Python 3.11 and nothing else.
+# Everything a user types. Needs Python 3.11, 3.12 or 3.13 and nothing else.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for version in 3.11 3.12 3.13; do \
+    python$$version -c '' 2>/dev/null && command -v python$$version && exit; done; command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOCK = requirements/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])').lock
 WORKSPACE ?= workspace/demo
 PORT ?= 8000
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # deterministic and not oversubscribed: implicit asks for it before it is imported
 export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test proof lint types bench lock clean
+.PHONY: help install demo test test-fast proof coverage lint types versions bench lock clean
 
 help:  ## What there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install: $(INSTALLED)  ## Create .venv and install pinned dependencies and nextproduct
 
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -28,12 +31,18 @@ demo: $(INSTALLED)  ## A synthetic bank from tables to a served suggestion; DATA
 	$(BIN)/nextproduct demo $(WORKSPACE) --port $(PORT) $(if $(DATA),--data $(DATA))
 
 test: $(INSTALLED)  ## The whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: $(INSTALLED)  ## Tests that need no trained workspace, no server and no long search: within a minute
+	$(PYTEST) -m "not slow"
 
 proof: $(INSTALLED)  ## The tests that search, with large counts; most of an hour
-	NEXTPRODUCT_PROOF=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m proof
+	NEXTPRODUCT_PROOF=1 $(PYTEST) -m proof
 
-lint: $(INSTALLED)  ## Style, formatting and the one-way import rule
+coverage: $(INSTALLED)  ## The whole test suite, and which lines of each file it never ran; compiled code is not seen
+	$(PYTEST) --cov --cov-report term-missing:skip-covered
+
+lint: $(INSTALLED)  ## Style, formatting and the one-way import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -41,18 +50,21 @@ lint: $(INSTALLED)  ## Style, formatting and the one-way import rule
 types: $(INSTALLED)  ## The type checker
 	$(BIN)/mypy
 
+versions: $(INSTALLED)  ## The fast tests on every other supported version of Python that is found
+	.ci/versions
+
 bench: SHELL := /bin/bash
-bench: $(INSTALLED)  ## The figures of tests/benchmarks beside their baselines, the JSON lines again at the end; most of an hour
+bench: $(INSTALLED)  ## The figures of tests/benchmarks beside their baselines; most of an hour, or ONLY=name for one
 	@set -o pipefail; figures=$$(mktemp); trap "rm -f $$figures" EXIT; \
-	for file in tests/benchmarks/bench_*.py; do \
+	for file in tests/benchmarks/bench_$(or $(ONLY),*).py; do \
 	    name=$$(basename $$file .py); echo "== $$name"; \
 	    $(BIN)/python -m tests.benchmarks.$$name | tee -a $$figures || exit 1; \
 	done; echo "== figures"; grep '^{' $$figures
 
-lock: $(INSTALLED)  ## Write the versions installed now into requirements.lock
-	$(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sort -f > requirements.lock.part
-	mv requirements.lock.part requirements.lock
+lock: $(INSTALLED)  ## Write the versions installed now into the lock of this version of Python
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sort -f > $(LOCK).part
+	mv $(LOCK).part $(LOCK)
 
-clean:  ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+clean:  ## Remove virtual environments and caches
+	rm -rf $(VENV) $(VENV)-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

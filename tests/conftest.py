@@ -4,6 +4,16 @@ import pytest
 
 from tests.training import banks
 
+_MADE_ONCE = {"session_folder", "tmp_path_factory"}
+"""What lasts longer than a test: banks, workspaces and servers are made with it."""
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever needs a bank that others need too is slow; what else is, says so itself."""
+    for item in items:
+        if _MADE_ONCE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory):

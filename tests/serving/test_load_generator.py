@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from tests.benchmarks.load import Answer, BrokenAnswer, Load, answer_in, due_moments, measure
 
+pytestmark = pytest.mark.slow
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 

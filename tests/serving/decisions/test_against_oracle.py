@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isclose
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from serving.decisions.policy.sections import TRIGGERS
@@ -14,6 +15,8 @@ from tests.oracles.policy import OneDecision, Question
 
 from .random_banks import N_CUSTOMERS
 from .random_policies import Case, cases, compiled, decided
+
+pytestmark = pytest.mark.slow
 
 STEPS = ("client_asked", "elderly")
 

@@ -18,6 +18,8 @@ from serving.decisions import Policy
 
 from .random_policies import compiled, decided, random_case
 
+pytestmark = pytest.mark.slow
+
 CASES = 150
 """As many as the search draws."""
 

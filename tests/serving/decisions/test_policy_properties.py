@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from serving.decisions import Policy, Reason
@@ -26,6 +27,8 @@ from tests.oracles.policy import Event
 
 from .random_banks import N_CUSTOMERS
 from .random_policies import Case, cases, compiled, decided, random_case
+
+pytestmark = pytest.mark.slow
 
 RATINGS = ("R1", "R2", "R3", "R4", "R5")
 

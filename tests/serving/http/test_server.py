@@ -20,6 +20,8 @@ from tests.serving.deployment.changing import deploy
 from tests.serving.running import PATIENCE, Running, eventually, free_port, serving
 from tests.training.banks import LIGHT, synthetic_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workspace(trained, tmp_path_factory):

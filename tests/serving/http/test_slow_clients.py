@@ -16,6 +16,8 @@ from serving.http.slow_clients import MOST_HEADER_BYTES, ImpatientProtocol
 from tests.serving.api import read_reply
 from tests.serving.running import eventually
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 0.5
 """Within which headers have to arrive, and answers to be taken."""
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 from serving.answering.recommendation import Versions, recommendations_of
@@ -19,6 +20,8 @@ from tests.serving.decisions.random_policies import Case, cases, compiled, decid
 from tests.serving.decisions.test_against_oracle import question, search
 
 from .chinese import codes_of, untranslated
+
+pytestmark = pytest.mark.slow
 
 VERSIONS = Versions("1", "states", "2024-06-30", "policy", "catalogue")
 
