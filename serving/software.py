@@ -23,4 +23,21 @@ def digest_of_sources(folder: Path) -> str:
 
 SOFTWARE = f"{version('nextproduct')}+{digest_of_sources(Path(__file__).parents[1])[:12]}"
 """The version of the package and, since that stays the same between releases, a digest of its sources, such as
-``0.1.0+5f2d8c0e91ab``; read once, when this is imported: that is what runs."""
+``0.6.0+5f2d8c0e91ab``; read once, when this is imported: that is what runs."""
+
+
+def decided_by(software: str) -> str:
+    """Which version of nextproduct decided what is on record, and which one this is, in words for people.
+
+    Parameters
+    ----------
+    software : what the record says, of the form of `SOFTWARE`
+    """
+    if software == SOFTWARE:
+        return f"it was decided by {_in_words(software)}, and this is the same"
+    return f"it was decided by {_in_words(software)}, and this is {_in_words(SOFTWARE)}"
+
+
+def _in_words(software: str) -> str:
+    number, _, sources = software.partition("+")
+    return f"nextproduct {number} (sources {sources or 'not recorded'})"

@@ -210,7 +210,8 @@ def replay(
 ) -> None:
     """Decide again what is on record, from the versions and events it was decided from, and print the same bytes.
 
-    Ends with exit code 1 when an input is gone, naming it, or when the answer differs, saying where.
+    On standard error it names the version of nextproduct that decided then, and the one that this is. Ends with exit
+    code 1 when an input is gone, naming it, or when the answer differs, saying where.
     """
     import asyncio
 
@@ -220,6 +221,7 @@ def replay(
     from ..config_file import clock_of, config_path, read_section
     from ..desk.replay import replay_by_id
     from ..records import Records
+    from ..software import decided_by
 
     path = config_path(config, workspace)
     settings = read_section(path, "serving", ServingConfig)
@@ -236,6 +238,7 @@ def replay(
         typer.echo()
     if found.difference:
         _fail(f"decision {decision_id} gives another answer now: {found.difference}")
+    typer.secho(f"Decision {decision_id}: {decided_by(found.software)}.", dim=True, err=True)
 
 
 @start.command(rich_help_panel="Start here")

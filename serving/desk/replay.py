@@ -20,7 +20,7 @@ from ..deployment import event_of, missing_inputs, open_versions
 from ..records import Records, StoredEntry
 from ..records.entries import DECISION
 from ..records.formats import decision_in
-from ..software import SOFTWARE
+from ..software import decided_by
 from .decision_entry import answer_in, day_in, features_digest, question_of, shown
 
 _TOLD_SINCE = ("client_asked", "nothing_because")
@@ -33,12 +33,14 @@ class Replay:
 
     Attributes
     ----------
+    software : what decided then, as the record names it
     answered : what was answered then
     body : what is answered now; None where an input is gone
     gone : which inputs are, each in words
     difference : where the two part; None: nowhere
     """
 
+    software: str
     answered: bytes
     body: bytes | None
     gone: tuple[str, ...]
@@ -68,12 +70,12 @@ async def replay(
     gone = [f"event {entry_id} was erased" for entry_id in wanted if entry_id not in payloads]
     gone += await asyncio.to_thread(missing_inputs, workspace, tracking_uri, record["versions"])
     if gone:
-        return Replay(answered, None, tuple(gone), None)
+        return Replay(record["software"], answered, None, tuple(gone), None)
     happened = [event_of(entry_id, payloads[entry_id], record["request"]["customer_id"]) for entry_id in wanted]
     opened = opened or partial(open_versions, workspace, tracking_uri, clock)
     body, features = await asyncio.to_thread(_decide_again, opened, record, happened)
     body = _as_told_then(body, answered)
-    return Replay(answered, body, (), _difference(record, answered, body, features))
+    return Replay(record["software"], answered, body, (), _difference(record, answered, body, features))
 
 
 async def replay_by_id(
@@ -118,6 +120,4 @@ def _difference(record: dict[str, Any], answered: bytes, body: bytes, features: 
     then, now = orjson.loads(answered), orjson.loads(body)
     places = [name for name in then | now if then.get(name) != now.get(name)] or ["the order of what it says"]
     told = f"{', '.join(places)}; the customer's features are {'the same' if features else 'different'}"
-    if record["software"] != SOFTWARE:
-        told += f"; it was decided by version {record['software']} of the software, this is {SOFTWARE}"
-    return told
+    return f"{told}; {decided_by(record['software'])}"

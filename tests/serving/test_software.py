@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.software import SOFTWARE, digest_of_sources
+from serving.software import SOFTWARE, decided_by, digest_of_sources
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,3 +32,19 @@ def test_any_change_of_a_source_changes_it(tmp_path, path):
     assert digest_of_sources(tmp_path) == before
     file.rename(file.with_stem("other"))
     assert digest_of_sources(tmp_path) != before
+
+
+NUMBER, _, SOURCES = SOFTWARE.partition("+")
+THIS = f"nextproduct {NUMBER} (sources {SOURCES})"
+
+
+@pytest.mark.parametrize(
+    ("software", "said"),
+    [
+        ("0.5.0+5f2d8c0e91ab", f"nextproduct 0.5.0 (sources 5f2d8c0e91ab), and this is {THIS}"),
+        ("0.1.0", f"nextproduct 0.1.0 (sources not recorded), and this is {THIS}"),
+        (SOFTWARE, f"{THIS}, and this is the same"),
+    ],
+)
+def test_what_decided_is_named_beside_what_this_is(software, said):
+    assert decided_by(software) == f"it was decided by {said}"

@@ -14,7 +14,7 @@ from serving.desk.disclosure import disclosed
 from serving.desk.replay import replay
 from serving.records import Entry, erase, new_entry_id
 from serving.records.formats import FORMAT
-from serving.software import SOFTWARE
+from serving.software import SOFTWARE, decided_by
 from tests.serving.api.bank import assert_problem, bank_of
 from tests.serving.later import CLOCK
 
@@ -191,7 +191,16 @@ class TestReplayOfOldVersions:
         told = {name: told for name, told in answer.items() if name != "triggers"}
         changed = replace(entry, payload=orjson.dumps(orjson.loads(entry.payload) | {"answer": told}))
         found = own_bank.run(replay(own_bank.service.records, own_bank.workspace, None, CLOCK, changed))
-        assert found.difference.startswith("triggers; the customer's features are the same")
+        assert found.difference == f"triggers; the customer's features are the same; {decided_by(SOFTWARE)}"
+
+    def test_where_another_version_answered_otherwise_both_are_named(self, own_bank, customer):
+        answer = own_bank.get(RECOMMENDATIONS.format(customer)).json()
+        entry = own_bank.run(own_bank.service.records.find(answer["decision_id"]))
+        record = orjson.loads(entry.payload) | {"answer": answer | {"day": "2020-01-01"}, "software": "0.5.0+abc"}
+        changed = replace(entry, payload=orjson.dumps(record))
+        found = own_bank.run(replay(own_bank.service.records, own_bank.workspace, None, CLOCK, changed))
+        assert found.software == "0.5.0+abc"
+        assert "it was decided by nextproduct 0.5.0 (sources abc), and this is nextproduct" in found.difference
 
     def test_it_says_exactly_what_is_gone(self, own_bank, customer):
         answer = own_bank.get(RECOMMENDATIONS.format(customer)).json()

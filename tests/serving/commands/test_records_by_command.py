@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from serving.access import create_demo_key
+from serving.software import SOFTWARE, decided_by
 from tests.command import NEXTPRODUCT
 from tests.serving.running import copied, free_port, serving
 
@@ -38,6 +39,7 @@ def test_replay_prints_the_same_bytes(workspace, answers):
         assert answer.status_code == 200
         done = command("replay", workspace, answer.json()["decision_id"])
         assert (done.returncode, done.stdout) == (0, answer.content), done.stderr.decode()
+        assert done.stderr.decode() == f"Decision {answer.json()['decision_id']}: {decided_by(SOFTWARE)}.\n"
 
 
 def test_replay_of_what_is_not_on_record_is_refused_in_a_sentence(workspace, answers):
