@@ -44,10 +44,12 @@ class Policy(Section):
     policy: Name
     """Its name."""
     version: str = Field(min_length=1)
+    """Raised by whoever changes it, so that people can tell two policies of one name apart."""
     owner: str = Field(min_length=1)
+    """Who answers for it."""
     decision_day: Literal["today", "as_of"]
-    """On which day ages, assessments, silences and levers are judged: the day of the decision, or the last day that the
-    states know (or the newest event laid over them), for demonstrations and for data of the past."""
+    """On which day ages, assessments, silences and levers are judged: today at the bank, or the last day that the
+    states know, for demonstrations and for data of the past. No event moves it."""
     tiers: dict[str, float | None] = Field(default_factory=dict)
     """From the lowest to the highest: the assets from which a customer belongs to it, where there is such a figure."""
     debts: Names = ()
@@ -55,16 +57,22 @@ class Policy(Section):
     channels: dict[Name, Channel] = Field(min_length=1)
     """The first one is used where a request names none."""
     life_stages: dict[Name, LifeStage] = Field(default_factory=dict)
+    """Stages of the lives of persons, for rules to speak of."""
     attributes: Attributes = Attributes()
     eligibility: tuple[EligibilityRule, ...] = ()
+    """What customers must meet, rule by rule."""
     suitability: Suitability
     consent: Consent = Consent()
     contact_policy: ContactPolicy = ContactPolicy()
     triggers: Triggers = Triggers()
     service_actions: tuple[ServiceAction, ...] = Field(default=(), max_length=16)
+    """What is owed to customers, in the order in which it is listed."""
     floors: tuple[Floor, ...] = ()
+    """The least propensities with which products are offered."""
     context: tuple[ContextWeight, ...] = ()
+    """Weights that fit customers and channels."""
     levers: tuple[Lever, ...] = ()
+    """What the business wants more or less of, for a time."""
     arbitration: Arbitration = Arbitration()
     fairness: Fairness = Fairness()
 

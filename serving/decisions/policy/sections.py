@@ -37,11 +37,17 @@ class Scope(Section):
     would be one for everything."""
 
     product: _SomeNames = ()
+    """Products, by their ids."""
     family: _SomeNames = ()
+    """Families of products."""
     tier: _SomeNames = ()
+    """Tiers that the policy defines."""
     life_stage: _SomeNames = ()
+    """Stages of life that the policy defines."""
     kind: _SomeKinds = ()
+    """Kinds of customers."""
     channel: _SomeNames = ()
+    """Channels that the policy defines."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -77,7 +83,9 @@ class Rule(Section):
     """A named rule with a scope."""
 
     rule: Name
+    """Its name, by which decisions and `policy diff` speak of it."""
     scope: Scope = Field(default=Scope(), alias="for")
+    """For whom and what it holds; without it, for everybody and everything."""
     note: str | None = None
     """Why it is there."""
 
@@ -91,9 +99,11 @@ class EligibilityRule(Rule):
     min_age: float | None = Field(default=None, ge=0, le=150)
     """Completed years; of companies since they were founded."""
     max_age: float | None = Field(default=None, ge=0, le=150)
+    """The same: the last age that is admitted."""
     min_tier: str | None = None
+    """The lowest tier, in the order of `tiers`."""
     min_balance: float | None = None
-    """Average balance of the period over all products but those of `Policy.debts`."""
+    """Average balance of the period over all products but those of the families in `debts`."""
     requires: Names = ()
     """Products the customer must all hold."""
     excludes: Names = ()
@@ -127,7 +137,9 @@ class Consent(Section):
     """What counts when the bank has no record of an answer."""
 
     marketing_without_record: Literal["allowed", "refused"] = "allowed"
+    """Whether a customer without any answer about marketing may be offered something."""
     personalisation_without_record: Literal["allowed", "refused"] = "allowed"
+    """Whether products are ranked for a customer without any answer about personalisation, or by popularity."""
 
 
 class After(Section):
@@ -136,6 +148,7 @@ class After(Section):
     outcome: Literal["contacted", "accepted", "declined", "later", "no_answer"]
     """``contacted``: any contact made, whatever came of it."""
     times: int = Field(default=1, ge=1, le=1000)
+    """How many of them it takes."""
     within_days: int = Field(default=1, ge=1, le=3650)
     """The last of them is at most so many days, its own included, after the first."""
 
@@ -153,12 +166,15 @@ class ContactRule(Section):
     """Be silent about something for a while, after contacts or outcomes of a kind."""
 
     rule: Name
+    """Its name, by which decisions and `policy diff` speak of it."""
     after: After
+    """What comes before the silence."""
     silent_days: int = Field(ge=1, le=3650)
     """Days of silence after the day of the last of them."""
     scope: QuietScope
     """``product``: contacts about the product quiet the product; ``channel``: those through the channel quiet it."""
     note: str | None = None
+    """Why it is there."""
 
 
 class Later(Section):
@@ -176,7 +192,9 @@ class ContactPolicy(Section):
     """When to be silent."""
 
     rules: tuple[ContactRule, ...] = Field(default=(), max_length=MAX_CONTACT_RULES)
+    """After which contacts, or outcomes of contacts, there is silence, and about what."""
     later: Later | None = Later()
+    """What becomes of an offer to which the customer said "later"; none: nothing."""
     open_complaint: Literal["silent", "ignored"] = "silent"
     """Whether a complaint that is not resolved stops marketing; service actions go on."""
 
@@ -185,19 +203,23 @@ class Floor(Rule):
     """The least propensity with which a product is offered; the most particular rule counts."""
 
     floor: float = Field(ge=0, lt=1)
+    """The propensity."""
 
 
 class ContextWeight(Rule):
     """A weight for tier, stage of life, kind or channel; all that fit are multiplied."""
 
     weight: float = Field(gt=0)
+    """What the priority is multiplied by."""
 
 
 class Lever(Rule):
     """The business's thumb on the scale: somebody's, for a time, within the ceiling."""
 
     factor: float = Field(gt=0)
+    """What the priority is multiplied by."""
     owner: str = Field(min_length=1)
+    """Who answers for it."""
     expires: date
     """The last day on which it works."""
 
@@ -223,6 +245,7 @@ class Arbitration(Section):
     lever_ceiling: float = Field(default=2.0, ge=1)
     """Most that levers together may multiply by; at least they divide by it."""
     ramp: Ramp | None = Ramp()
+    """How a product without evidence gets any; none: it is treated like any other."""
 
     @model_validator(mode="after")
     def _check(self) -> Arbitration:
@@ -236,7 +259,9 @@ class Raise(Section):
     """What a trigger makes timely."""
 
     product: Names = ()
+    """Products, by their ids."""
     family: Names = ()
+    """Families of products."""
     weight: float = Field(gt=1)
     """Context weight of these while the trigger lasts."""
 
@@ -333,6 +358,7 @@ class ServiceAction(Section):
     """Something owed to the customer, before any offer and whatever was refused."""
 
     action: Name
+    """Its name, by which decisions speak of it."""
     when: Literal[
         "risk_assessment_expired",
         "open_complaint",
@@ -345,8 +371,11 @@ class ServiceAction(Section):
         "next_tier",
         "life_stage_birthday",
     ]
+    """What it is owed for: a trigger of the policy, an assessment that has expired or a complaint that is open."""
     text: str = Field(min_length=1)
+    """What the relationship manager reads, in English."""
     text_zh: str = Field(min_length=1)
+    """What the relationship manager reads, in Chinese."""
 
 
 class Channel(Section):
@@ -362,6 +391,7 @@ class LifeStage(Section):
     """Persons of some ages, in completed years."""
 
     from_age: int = Field(ge=0, le=150)
+    """The first age that belongs to it."""
     to_age: int = Field(ge=0, le=150)
     """The last age that belongs to it."""
 
@@ -398,13 +428,16 @@ class FairnessLimit(Section):
     """Limits of one family."""
 
     rate_ratio: float = Field(gt=0, le=1)
+    """As of all families."""
     gini: float = Field(ge=0, le=1)
+    """As of all families."""
 
 
 class Suitability(Section):
     """Which products need a risk assessment, and by which pack they are judged."""
 
     pack: SuitabilityPack
+    """The name of a pack that comes along, such as `china`, or a file beside the policy; what a pack says is below."""
     rated_families: Names = ()
     """Families whose products must be rated: one without a rating counts as of the highest risk."""
 

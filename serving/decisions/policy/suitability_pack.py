@@ -23,6 +23,7 @@ class Elderly(_Section):
     from_age: int = Field(ge=0, le=150)
     """In completed years."""
     from_rating: Rating
+    """The lowest rating that is of high risk to them."""
     step: str = Field(min_length=1)
     """What has to be done, by name; a decision that the client asked for lists it."""
 
@@ -31,6 +32,7 @@ class Funds(_Section):
     """Means that clearly do not match a product of some risk."""
 
     from_rating: Rating
+    """The lowest rating that takes such means."""
     min_assets: float | None = Field(default=None, ge=0)
     """Average balance over all products but debts."""
     max_debt_to_assets: float | None = Field(default=None, ge=0)
@@ -58,6 +60,7 @@ class SuitabilityPack(_Section):
     """The matrix of risk levels and ratings, and what goes with it."""
 
     pack: str = Field(min_length=1)
+    """Its name."""
     sources: tuple[str, ...] = ()
     """The rules it follows."""
     allowed: dict[Level, tuple[Rating, ...]]
@@ -65,7 +68,9 @@ class SuitabilityPack(_Section):
     valid_days: int = Field(ge=1)
     """Days for which an assessment holds at most."""
     elderly: Elderly | None = None
+    """None: customers of any age are treated alike."""
     funds: tuple[Funds, ...] = ()
+    """Means that do not match; all of them hold."""
     client_asked: ClientAsked | None = None
     """None: a client who asks is treated as one to whom the bank recommends."""
 
