@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast proof coverage lint types versions bench lock clean
+.PHONY: help install demo test test-fast proof coverage lint types versions docs bench lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ types: $(INSTALLED)  ## The type checker
 
 versions: $(INSTALLED)  ## The fast tests on every other supported version of Python that is found
 	.ci/versions
+
+docs: $(INSTALLED)  ## Write the parts of docs/ that the code knows: settings, columns, commands, routes, ...
+	$(BIN)/python -m tests.documentation.pages
 
 bench: SHELL := /bin/bash
 bench: $(INSTALLED)  ## The figures of tests/benchmarks beside their baselines; most of an hour, or ONLY=name for one

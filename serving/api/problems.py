@@ -289,7 +289,7 @@ def _title(status: int) -> str:
 
 
 def _description(status: int) -> dict[str, Any]:
-    meaning, detail = _MEANINGS[status]
+    meaning, detail = MEANINGS[status]
     example: dict[str, Any] = {
         "type": "about:blank",
         "title": _title(status),
@@ -334,8 +334,7 @@ _PUBLIC: dict[type[NextProductError], str] = {
     NotReady: _MISSING,
 }
 _JOB = re.compile(r"`nextproduct ([a-z]+(?:-[a-z]+)*)\b")
-# what a status means, and the detail of an example
-_MEANINGS = {
+MEANINGS = {
     400: ("The body is not what its content type says", "There was an error parsing the body"),
     401: ("Nobody knows who asks", "the caller is not known: send a valid token or a valid key"),
     403: ("Who asks may not do this", "the role analyst may not do this: it takes the permission feedback"),
@@ -360,6 +359,8 @@ _MEANINGS = {
         "deployment 4 was put into use, and 1 of 2 workers do not use it yet",
     ),
 }
+"""Of each status what it means, and the detail of an example."""
+
 _HEADERS = {
     401: ("WWW-Authenticate", "How to say who asks", "string"),
     429: ("Retry-After", "Seconds until the next request is answered", "integer"),

@@ -2,7 +2,7 @@
 
 All learn from the same dates of the same synthetic bank with the same features, and are judged on the same later dates,
 as shares of what ranking by the true probabilities reaches. What came of it:
-`training/models/propensity/propensity.md`.
+`docs/adr/0006-the-shape-of-propensity.md`.
 """
 
 from __future__ import annotations

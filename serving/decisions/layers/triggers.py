@@ -1,4 +1,4 @@
-"""Triggers: what makes now the right time to talk to a customer. `policy.md` has the formulas."""
+"""Triggers: what makes now the right time to talk to a customer. `docs/policy.md` has the formulas."""
 
 from __future__ import annotations
 

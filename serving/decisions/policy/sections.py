@@ -259,9 +259,7 @@ class Raise(Section):
     """What a trigger makes timely."""
 
     product: Names = ()
-    """Products, by their ids."""
     family: Names = ()
-    """Families of products."""
     weight: float = Field(gt=1)
     """Context weight of these while the trigger lasts."""
 

@@ -1,5 +1,5 @@
 """Who may do what, route by route, and who sees which field of an answer: the table that the tests go through, and that
-`serving/service.md` shows."""
+`docs/service.md` shows."""
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -125,7 +125,7 @@ def routes_of(app: FastAPI) -> set[str]:
 
 
 def as_markdown() -> str:
-    """The table as `serving/service.md` shows it."""
+    """The table as `docs/service.md` shows it."""
     said = {"no": "–", "all": "all", "own": "own", "branch": "branch", "yes": "yes", "asked": "asked"}
     lines = [f"| route | {' | '.join(ROLES)} |", f"|---|{'---|' * len(ROLES)}"]
     for row, cells in TABLE.items():

@@ -2,8 +2,8 @@
 
 The choice is a multinomial logit over the candidates, in three layers: how often each product is acquired, a sparse
 linear part, and boosted trees (Friedman 2001, multiclass loss, with an offset) for what is not linear. The linear part
-learns from few choices what trees need many for; `propensity.md` has the comparison. Each kind of customer has its own
-learners: retail and corporate choices have nothing in common.
+learns from few choices what trees need many for: `docs/adr/0006-the-shape-of-propensity.md` has the comparison. Each
+kind of customer has its own learners: retail and corporate choices have nothing in common.
 """
 
 from __future__ import annotations
