@@ -11,6 +11,9 @@ from pathlib import Path
 
 from .errors import BadInput, NotFound
 
+AnyPath = str | os.PathLike[str]
+"""A path as people give it."""
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 

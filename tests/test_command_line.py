@@ -112,10 +112,10 @@ class TestHelp:
 @pytest.fixture(scope="module")
 def customer(demo):
     """One of the demonstration to whom five products are suggested, for him or her."""
-    recommender = open_in_use(demo[0], None, CLOCK).recommender
-    (decisions,) = recommender.stream(limit=5)
+    engine = open_in_use(demo[0], None, CLOCK).engine
+    (decisions,) = engine.stream(limit=5)
     many = np.flatnonzero((decisions.products >= 0).all(axis=1) & decisions.personalised)
-    return recommender.states.customer_id(int(decisions.positions[many[0]]))
+    return engine.states.customer_id(int(decisions.positions[many[0]]))
 
 
 class TestWholePath:

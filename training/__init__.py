@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .examples import Batch, DatedExamples, Examples, HiddenHoldings
     from .explanations.contributions import Contributions
     from .jobs.backtest import backtest
-    from .jobs.evaluate import compare_models, evaluate_champion
+    from .jobs.evaluate import compare_models, evaluate
     from .jobs.train import retrain, train
     from .ranking import scores_at, top_k
     from .tracking import CHAMPION, Tracking
@@ -35,7 +35,7 @@ _MODULES = {
     "jobs.backtest": ("backtest",),
     "jobs.evaluate": (
         "compare_models",
-        "evaluate_champion",
+        "evaluate",
     ),
     "jobs.train": (
         "retrain",
@@ -67,7 +67,7 @@ __all__ = [
     "TuningConfig",
     "backtest",
     "compare_models",
-    "evaluate_champion",
+    "evaluate",
     "retrain",
     "scores_at",
     "top_k",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import NotFound, NotReady
-from features.files import put_in_place
+from features.files import AnyPath, put_in_place
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,8 +58,8 @@ class Version:
 class Tracking:
     """The tracking store and model registry of a workspace."""
 
-    def __init__(self, workspace: Path, uri: str | None = None) -> None:
-        self._workspace = workspace.resolve()
+    def __init__(self, workspace: AnyPath, uri: str | None = None) -> None:
+        self._workspace = Path(workspace).resolve()
         self._uri = uri
 
     @cached_property

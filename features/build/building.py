@@ -18,7 +18,7 @@ from rich.progress import Progress
 from ..calendar import HISTORY_BITS, Calendar, Frequency
 from ..checks import CheckReport, inbox_checks, run_checks
 from ..errors import BadInput, NotReady
-from ..files import put_in_place, replace_file
+from ..files import AnyPath, put_in_place, replace_file
 from ..sources import BankTables
 from ..sources.inbox import INBOX, take_in
 from ..sql import queries
@@ -66,13 +66,13 @@ class BuildOutcome:
 
 
 def build_states(
-    tables_path: Path,
-    workspace: Path,
+    tables_path: AnyPath,
+    workspace: AnyPath,
     config: BuildConfig | None = None,
     *,
-    mapping: Path | None = None,
+    mapping: AnyPath | None = None,
     as_of: date | None = None,
-    inbox: Path | None = None,
+    inbox: AnyPath | None = None,
     progress: Progress | None = None,
 ) -> BuildOutcome:
     """Build states from the tables at `tables_path` and put them into use in `workspace`.
@@ -88,6 +88,8 @@ def build_states(
     BadInput : when a check fails; the outcome is in ``WORKSPACE/checks.json``
     NotReady : while another build runs in the workspace
     """
+    tables_path, workspace = Path(tables_path), Path(workspace)
+    mapping, inbox = Path(mapping) if mapping else None, Path(inbox) if inbox else workspace / INBOX
     config = config or BuildConfig()
     calendar = Calendar(config.period)
     task = progress.add_task("Building customer states", total=_STEPS) if progress else None
@@ -105,7 +107,7 @@ def build_states(
         as_of_period = calendar.period_of(as_of or newest or _UNDATED)
         last_day = calendar.end_of(as_of_period)
         report = run_checks(tables, calendar, _today(last_day), progress)
-        told = () if report.failed else take_in(tables, inbox or workspace / INBOX, last_day)
+        told = () if report.failed else take_in(tables, inbox, last_day)
         report = report.with_results(inbox_checks(told))
         (workspace / "checks.json").write_text(report.to_json(), encoding="utf-8")
         if report.failed:

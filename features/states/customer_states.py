@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..calendar import Calendar, Frequency
 from ..catalogue import Catalogue
 from ..errors import BadInput, NotFound, NotReady
-from ..files import written_aside
+from ..files import AnyPath, written_aside
 from .arrays import mapped
 from .events import EventLog
 from .history import HoldingsHistory
@@ -217,13 +217,14 @@ class CustomerStates:
         return self.profile.known_at(period, self.calendar.as_of_day(period))
 
     @classmethod
-    def open(cls, folder: Path) -> CustomerStates:
+    def open(cls, folder: AnyPath) -> CustomerStates:
         """Map the build in `folder`.
 
         Raises
         ------
         NotReady : when there is no complete build, or one of another format
         """
+        folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise NotReady(f"no customer states in {folder}: run `nextproduct build TABLES WORKSPACE` first")
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -259,8 +260,14 @@ PANELS = ("balances", "activity", "flows", "payments")
 EVENT_LOGS = ("contacts", "consents", "complaints", "maturities")
 
 
-def current_states(workspace: Path) -> CustomerStates:
-    """The states in use in `workspace`."""
+def current_states(workspace: AnyPath) -> CustomerStates:
+    """The states in use in `workspace`.
+
+    Raises
+    ------
+    NotReady : when there are none
+    """
+    workspace = Path(workspace)
     pointer = workspace / STATES_FOLDER / CURRENT
     if not pointer.is_file():
         raise NotReady(f"no customer states in {workspace}: run `nextproduct build TABLES {workspace}` first")

@@ -14,7 +14,7 @@ from features.contracts import BRANCH_ID, RM_ID
 from features.errors import BadInput, NotFound
 
 from ..decisions import Decisions, FreshEvents
-from .recommender import Recommender
+from .engine import DecisionEngine
 
 STEP = 512
 """Customers decided at once, at most: about as long as others on an event loop can be kept waiting."""
@@ -60,7 +60,7 @@ class BookRanking:
 
     def __init__(
         self,
-        recommender: Recommender,
+        engine: DecisionEngine,
         positions: NDArray[np.int64],
         fresh: FreshEvents,
         *,
@@ -69,9 +69,9 @@ class BookRanking:
     ) -> None:
         if limit < 1:
             raise BadInput(f"limit {limit}: conversations are ranked by the best suggestion, so ask for 1 at least")
-        self._recommender = recommender
+        self._engine = engine
         self._fresh = fresh
-        self._context = recommender.context(channel)
+        self._context = engine.context(channel)
         self._limit = limit
         self._waiting = [positions[start : start + STEP] for start in range(0, len(positions), STEP)]
         self._parts: list[_Part] = []
@@ -84,12 +84,12 @@ class BookRanking:
         ------
         NotFound : when the policy has no such channel
         """
-        states = self._recommender.states
+        states = self._engine.states
         while self._waiting:
             some = self._waiting[0]
             try:
                 block = block_of(states, some, states.as_of_period)
-                decisions = self._recommender.decide(block, self._context, limit=self._limit, fresh=self._fresh)
+                decisions = self._engine.decide(block, self._context, limit=self._limit, fresh=self._fresh)
                 self._parts.append(_Part.of(decisions))
             except NotFound:  # the question is wrong, not a customer
                 raise

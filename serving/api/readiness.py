@@ -78,8 +78,8 @@ class Readiness:
         ------
         NotReady : when they cannot, saying why
         """
-        _, recommender = self._in_use.get()
-        self._limits.check(recommender)
+        _, engine = self._in_use.get()
+        self._limits.check(engine)
         if self._trying is None and monotonic() - self._ended >= EVERY:
             self._begin()
         if self._trying is not None:
@@ -92,7 +92,7 @@ class Readiness:
             raise _unready("the records are being tried for the first time")
         if found.error is not None:
             raise found.error
-        return [warning for warning in (found.warning, self._limits.warning(recommender)) if warning is not None]
+        return [warning for warning in (found.warning, self._limits.warning(engine)) if warning is not None]
 
     async def _overdue(self) -> _Found:
         """What is so while an attempt takes longer than a decision waits."""

@@ -124,15 +124,15 @@ async def _report(service: Service, kept: _Kept) -> None:
         kept.count()
         metrics.set_swap_failed(in_use.failure is not None)
         with suppress(NotReady):
-            deployment, recommender = in_use.get()
-            metrics.set_states_age(age_days(recommender))
-            warning = service.limits.warning(recommender)
+            deployment, engine = in_use.get()
+            metrics.set_states_age(age_days(engine))
+            warning = service.limits.warning(engine)
             if warning is not None and warning != warned:  # once a day
                 _log.warning("%s", warning)
             warned = warning
             if deployment.number != told:
                 told = deployment.number
-                metrics.set_deployment(told, deployment.model, deployment.states, recommender.versions.policy)
+                metrics.set_deployment(told, deployment.model, deployment.states, engine.versions.policy)
         await asyncio.sleep(_REPORT_EVERY)
 
 

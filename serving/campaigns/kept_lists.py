@@ -114,9 +114,9 @@ def keep_list(door: Door, frame: pd.DataFrame, out: Path, asked: Mapping[str, An
     deployment = door.in_use.deployment
     content = {
         "list": {"file": kept.name, "sha256": digest, "customers": len(frame), "asked": asked},
-        "day": door.recommender.day().isoformat(),
+        "day": door.engine.day().isoformat(),
         "deployment": None if deployment is None else deployment.number,
-        "versions": door.recommender.versions.to_dict(),
+        "versions": door.engine.versions.to_dict(),
         "after": str(START if door.records is None else door.records.head),
         "caller": {"subject": by, "how": "command", "user": getpass.getuser()},
     }

@@ -17,8 +17,8 @@ from features.errors import BadInput
 from features.files import check_path as check_writable
 from features.files import written_aside
 
+from ..answering.engine import DecisionEngine
 from ..answering.recommendation import Versions
-from ..answering.recommender import Recommender
 from ..decisions import FreshEvents
 
 SUFFIXES = (".csv", ".parquet")
@@ -34,7 +34,7 @@ _FACTORS = {
 
 
 def target_list(
-    recommender: Recommender,
+    engine: DecisionEngine,
     product_ids: list[str],
     size: int,
     *,
@@ -60,7 +60,7 @@ def target_list(
         raise BadInput(f"a target list of {size} customers cannot be made: give a size of at least 1")
     if not product_ids:
         raise BadInput("name at least one product for the campaign")
-    states = recommender.states
+    states = engine.states
     chosen = np.zeros(len(states.catalogue), dtype=np.bool_)
     chosen[[states.catalogue.position_of(product_id) for product_id in product_ids]] = True
     task = progress.add_task("Choosing customers", total=states.n_customers) if progress else None
@@ -68,7 +68,7 @@ def target_list(
     positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     products: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
     factors: NDArray[np.float32] = np.zeros((0, len(_FACTORS)), dtype=np.float32)
-    for decisions in recommender.stream(limit=1, channel=channel, products=chosen, fresh=fresh):
+    for decisions in engine.stream(limit=1, channel=channel, products=chosen, fresh=fresh):
         offered = (decisions.products[:, 0] >= 0) & decisions.personalised
         positions = np.concatenate([positions, decisions.positions[offered]])
         products = np.concatenate([products, decisions.products[offered, 0]])
@@ -80,7 +80,7 @@ def target_list(
             progress.advance(task, len(decisions.positions))
     if progress and task is not None:
         progress.update(task, completed=states.n_customers)
-    return _table(states, recommender.versions, positions, products, factors)
+    return _table(states, engine.versions, positions, products, factors)
 
 
 def write_list(frame: pd.DataFrame, path: Path) -> None:

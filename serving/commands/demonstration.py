@@ -16,11 +16,11 @@ from features.clock import Clock
 from features.contracts import RM_ID
 from features.progress import progress_bar, report_console
 from features.sources.synthetic import SyntheticBank, generate
-from training import EvaluationConfig, TrainingConfig, evaluate_champion, train
+from training import EvaluationConfig, TrainingConfig, evaluate, train
 
 from ..access import Role, create_demo_key, issue_demo_token
+from ..answering.engine import DecisionEngine
 from ..answering.recommendation import Recommendation
-from ..answering.recommender import Recommender
 from ..config import ServingConfig
 from ..config_file import CONFIG_FILE, clock_of, read_section
 from ..decisions import FreshEvents
@@ -63,7 +63,7 @@ def run_demo(
             tracking_uri=tracking_uri,
             progress=progress,
         )
-        report = evaluate_champion(
+        report = evaluate(
             workspace,
             read_section(config, "evaluation", EvaluationConfig),
             tracking_uri=tracking_uri,
@@ -85,10 +85,10 @@ def run_demo(
             markup=False,
         )
     with Door.opened(workspace, config, tracking_uri) as door:
-        recommender, customer_ids = door.recommender, _sample_ids(door.recommender)
+        engine, customer_ids = door.engine, _sample_ids(door.engine)
         fresh = door.happened_to(customer_ids)
-        samples = [recommender.recommend(customer_id, SUGGESTED, fresh=fresh) for customer_id in customer_ids]
-        console.print(_what_is_excluded(recommender, door.happened()))
+        samples = [engine.recommend(customer_id, SUGGESTED, fresh=fresh) for customer_id in customer_ids]
+        console.print(_what_is_excluded(engine, door.happened()))
         console.print(suggestions_table(samples))
         console.print(str(door), markup=False, highlight=False)
     settings = serving.model_copy(update={"port": port or serving.port})
@@ -97,7 +97,7 @@ def run_demo(
         console.print(said, soft_wrap=True, markup=False, highlight=False)
         if config is None:  # else the service that is started here keeps to what it was given
             settings = settings.model_copy(update={"access": settings.access.model_copy(update=_ONE_PERSON)})
-    console.print(_what_next(workspace, settings, recommender, samples, serve))
+    console.print(_what_next(workspace, settings, engine, samples, serve))
     console.print("A token for it, an administrator's, for an hour:")
     console.print(issue_demo_token(workspace, Role.ADMINISTRATOR), soft_wrap=True, markup=False, highlight=False)
     if serve:
@@ -150,9 +150,9 @@ def _what_was_built(outcome: BuildOutcome, tables: Path, workspace: Path, select
     )
 
 
-def _what_is_excluded(recommender: Recommender, fresh: FreshEvents) -> Table:
+def _what_is_excluded(engine: DecisionEngine, fresh: FreshEvents) -> Table:
     """What each layer of the policy excludes first, over all customers and products."""
-    scenario = scenarios_of(recommender, None, fresh)(recommender.policy.policy)
+    scenario = scenarios_of(engine, None, fresh)(engine.policy.policy)
     (found,) = simulated([scenario], limit=SUGGESTED)
     pairs = found.customers * len(found.product_ids)
     table = Table(title=f"What the policy {found.policy} does, of {pairs:,} pairs of customer and product")
@@ -168,7 +168,7 @@ def _what_is_excluded(recommender: Recommender, fresh: FreshEvents) -> Table:
 
 
 def _what_next(
-    workspace: Path, settings: ServingConfig, recommender: Recommender, samples: list[Recommendation], serve: bool
+    workspace: Path, settings: ServingConfig, engine: DecisionEngine, samples: list[Recommendation], serve: bool
 ) -> Panel:
     customer_id = samples[0].customer_id
     suggested = dict.fromkeys(suggestion.product_id for sample in samples for suggestion in sample.suggestions)
@@ -181,7 +181,7 @@ def _what_next(
         f"  TOKEN=$({_command()} token {workspace} --role administrator)\n"
         f'  curl -H "Authorization: Bearer $TOKEN" \\\n'
         f"    '{address}/v1/customers/{customer_id}/recommendations?limit=3'\n"
-        f"An RM's token:  {_command()} token {workspace} --role rm --rm {_some_rm(recommender)}\n"
+        f"An RM's token:  {_command()} token {workspace} --role rm --rm {_some_rm(engine)}\n"
         f"Why not another?  {_command()} why-not {workspace} {customer_id} PRODUCT_ID\n"
         f"The policy in words:  {_command()} policy check {policy_path(workspace)}\n"
         f"A target list:  {_command()} campaign {workspace} --products {products} --size 500 --out list.csv",
@@ -190,14 +190,14 @@ def _what_next(
     )
 
 
-def _some_rm(recommender: Recommender) -> str:
+def _some_rm(engine: DecisionEngine) -> str:
     """An RM of whom there are customers; RM_ID where the bank's tables name none."""
-    return next(iter(recommender.states.profile.vocabularies[RM_ID]), "RM_ID")
+    return next(iter(engine.states.profile.vocabularies[RM_ID]), "RM_ID")
 
 
-def _sample_ids(recommender: Recommender) -> list[str]:
+def _sample_ids(engine: DecisionEngine) -> list[str]:
     """Customers spread evenly over the ids, so that retail and corporate ones both show."""
-    states = recommender.states
+    states = engine.states
     known = states.known_at(states.as_of_period)
     spread = np.unique(np.linspace(0, len(known) - 1, SAMPLES).astype(np.int64))
     return states.ids_of(known[spread])

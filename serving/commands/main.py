@@ -66,18 +66,12 @@ def recommend(
     It decides as the service does, with what is in use and what has happened, and is only a look: nothing goes on
     record. What is shown to a customer is asked of the service.
     """
-    from ..deployment import Door
+    from ..recommender import Recommender
     from .suggestions_table import suggestions_table
 
-    with Door.opened(workspace, config, tracking_uri()) as door:
-        recommendation = door.recommender.recommend(
-            customer_id,
-            limit or door.config.default_limit,
-            channel=channel,
-            asked=client_asked or (),
-            fresh=door.happened_to([customer_id]),
-        )
-        say_versions(door, "Only a look: nothing of it is on record.")
+    with Recommender.open(workspace, config=config, tracking_uri=tracking_uri()) as recommender:
+        recommendation = recommender.recommend(customer_id, limit, channel=channel, asked=client_asked or ())
+        say_versions(recommender.door, "Only a look: nothing of it is on record.")
     if as_json:
         print_json(recommendation.to_dict(language))
         return
@@ -100,20 +94,13 @@ def why_not(
 ) -> None:
     """Say why a product is not suggested to a customer: the layer, the rule and the figures that exclude it, or how
     far it is behind the last one suggested."""
-    from ..deployment import Door
+    from ..recommender import Recommender
     from .suggestions_table import why_not_lines
 
-    with Door.opened(workspace, config, tracking_uri()) as door:
-        found = door.recommender.why_not(
-            customer_id,
-            product_id,
-            limit or door.config.default_limit,
-            channel=channel,
-            asked=client_asked or (),
-            fresh=door.happened_to([customer_id]),
-        )
-        versions = door.recommender.versions.to_dict()
-        say_versions(door, "Only a look: nothing of it is on record.")
+    with Recommender.open(workspace, config=config, tracking_uri=tracking_uri()) as recommender:
+        found = recommender.why_not(customer_id, product_id, limit, channel=channel, asked=client_asked or ())
+        versions = recommender.versions.to_dict()
+        say_versions(recommender.door, "Only a look: nothing of it is on record.")
     if as_json:
         print_json({**found.to_dict(language), "versions": versions})
     else:
@@ -145,7 +132,7 @@ def campaign(
     product_ids = [product.strip() for product in products.split(",") if product.strip()]
     with Door.opened(workspace, config, tracking_uri()) as door, progress_bar() as progress:
         fresh = door.happened()
-        frame = target_list(door.recommender, product_ids, size, channel=channel, fresh=fresh, progress=progress)
+        frame = target_list(door.engine, product_ids, size, channel=channel, fresh=fresh, progress=progress)
         asked = {"products": product_ids, "size": size, "channel": channel}
         kept = keep_list(door, frame, out, asked, by or getpass.getuser())
         say_versions(door, f"On record as {kept.entry_id}.")

@@ -44,7 +44,7 @@ def evaluate(
     from features.files import check_path, write_text
     from features.progress import console, progress_bar, report_console
     from training.config import EvaluationConfig, TrainingConfig
-    from training.jobs.evaluate import compare_models, evaluate_champion
+    from training.jobs.evaluate import compare_models, evaluate
     from training.jobs.reports import PAGE
     from training.uplift.report import uplift_sentence
 
@@ -70,7 +70,7 @@ def evaluate(
         typer.echo(comparison.sentence())
         return
     with progress_bar() as progress:
-        report = evaluate_champion(
+        report = evaluate(
             workspace, settings, training=training, full=full, tracking_uri=tracking_uri(), progress=progress
         )
     if json_file is not None:

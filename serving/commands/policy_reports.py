@@ -55,17 +55,17 @@ def diff(
     loaded = [load_policy(path) for path in (old, new)]
     with _door(on, config) as door, progress_bar() as progress:
         for policy in loaded:
-            check_policy(policy, door.recommender.states, door.recommender.clock.today())
+            check_policy(policy, door.engine.states, door.engine.clock.today())
         found = diff_on(
             loaded[0].policy,
             loaded[1].policy,
-            scenarios_of(door.recommender, channel, door.happened()),
+            scenarios_of(door.engine, channel, door.happened()),
             limit=limit or door.config.default_limit,
             progress=progress,
         )
         say_versions(door)
     if as_json:
-        versions = door.recommender.versions.to_dict() | {"policy": [policy.name for policy in loaded]}
+        versions = door.engine.versions.to_dict() | {"policy": [policy.name for policy in loaded]}
         print_json({**found.to_dict(), "versions": versions})
         return
     for table in diff_tables(found):
@@ -92,14 +92,14 @@ def levers(
 
     with _door(workspace, config) as door, progress_bar() as progress:
         found = lever_costs(
-            door.recommender.policy.policy,
-            scenarios_of(door.recommender, channel, door.happened()),
+            door.engine.policy.policy,
+            scenarios_of(door.engine, channel, door.happened()),
             limit=limit or door.config.default_limit,
             progress=progress,
         )
         say_versions(door)
     if as_json:
-        print_json({**found.to_dict(), "versions": door.recommender.versions.to_dict()})
+        print_json({**found.to_dict(), "versions": door.engine.versions.to_dict()})
     else:
         report_console().print(levers_table(found))
 
@@ -125,13 +125,13 @@ def fairness(
     from ..simulation.scenarios import scenarios_of
 
     with _door(workspace, config) as door, progress_bar() as progress:
-        scenario_of = scenarios_of(door.recommender, channel, door.happened())
+        scenario_of = scenarios_of(door.engine, channel, door.happened())
         report = judge_fairness(
-            scenario_of(door.recommender.policy.policy), limit=limit or door.config.default_limit, progress=progress
+            scenario_of(door.engine.policy.policy), limit=limit or door.config.default_limit, progress=progress
         )
         say_versions(door)
     if as_json:
-        print_json({**report.to_dict(), "versions": door.recommender.versions.to_dict()})
+        print_json({**report.to_dict(), "versions": door.engine.versions.to_dict()})
     else:
         report_console().print(fairness_table(report, show_all=show_all))
 

@@ -7,7 +7,7 @@ from datetime import date
 
 from features.errors import NotReady
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..config import ServingConfig
 
 
@@ -42,40 +42,40 @@ class AgeLimits:
         """As configured."""
         return cls(config.warn_states_age_days, config.refuse_states_age_days)
 
-    def check(self, recommender: Recommender) -> None:
+    def check(self, engine: DecisionEngine) -> None:
         """See to it that something may be decided now.
 
         Raises
         ------
         StatesTooOld : otherwise
         """
-        if self.refuse and _binds(recommender) and age_days(recommender) > self.refuse:
+        if self.refuse and _binds(engine) and age_days(engine) > self.refuse:
             told = (
-                f"{_told(recommender)}: nothing is decided from states older than {self.refuse} days "
+                f"{_told(engine)}: nothing is decided from states older than {self.refuse} days "
                 "(serving.refuse_states_age_days); run `nextproduct build` with newer tables and put them into use"
             )
             raise StatesTooOld(told, told)
 
-    def warning(self, recommender: Recommender) -> str | None:
+    def warning(self, engine: DecisionEngine) -> str | None:
         """What to tell of states that are older than they should be; None: they are not."""
-        if self.warn and _binds(recommender) and age_days(recommender) > self.warn:
+        if self.warn and _binds(engine) and age_days(engine) > self.warn:
             return (
-                f"{_told(recommender)}: decisions for today are made from them; run `nextproduct build` with newer "
+                f"{_told(engine)}: decisions for today are made from them; run `nextproduct build` with newer "
                 "tables and put them into use"
             )
         return None
 
 
-def age_days(recommender: Recommender) -> int:
+def age_days(engine: DecisionEngine) -> int:
     """Days from the last of which the states know anything to the bank's today; a clock behind makes them no younger
     than new."""
-    return max(0, (recommender.clock.today() - date.fromisoformat(recommender.states.manifest.known_to)).days)
+    return max(0, (engine.clock.today() - date.fromisoformat(engine.states.manifest.known_to)).days)
 
 
-def _binds(recommender: Recommender) -> bool:
-    return recommender.policy.policy.decision_day == "today"
+def _binds(engine: DecisionEngine) -> bool:
+    return engine.policy.policy.decision_day == "today"
 
 
-def _told(recommender: Recommender) -> str:
-    known_to = recommender.states.manifest.known_to
-    return f"the states in use know of nothing after {known_to}, {age_days(recommender)} days ago"
+def _told(engine: DecisionEngine) -> str:
+    known_to = engine.states.manifest.known_to
+    return f"the states in use know of nothing after {known_to}, {age_days(engine)} days ago"

@@ -17,7 +17,7 @@ from features.states import KEPT, STATES_FOLDER
 from training import CHAMPION, Tracking
 from training.tracking import Version
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions.policy.check import check_policy
 from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from ..decisions.policy.problems import BadPolicy
@@ -200,7 +200,7 @@ def take_up(
                 refused = f"deployment {now.number} stays in use, what {workspace} names now cannot be used: {error}"
         withdraw_announcement(workspace)
     in_use = open_deployment(workspace, now, tracking_uri, clock)
-    warm_up(in_use.recommender)
+    warm_up(in_use.engine)
     return in_use, refused
 
 
@@ -247,8 +247,8 @@ def _put(
         bundle = opened.bundle if (other.model, other.run_id) == (version.number, version.run_id) else None
     states = states or open_states(workspace, build_id)
     check_policy(policy, states, clock.today())
-    recommender = Recommender(states, bundle or open_bundle(version), version.number, policy, clock)
-    warm_up(recommender)
+    engine = DecisionEngine(states, bundle or open_bundle(version), version.number, policy, clock)
+    warm_up(engine)
     archive(workspace, policy)
     noted = in_workspace(workspace, tracking_uri)
     if waits and now is not None:
@@ -270,7 +270,7 @@ def _put(
     builds = dict.fromkeys([build_id, now.states if now else build_id])
     replace_file(workspace / STATES_FOLDER / KEPT, "\n".join([*builds, ""]).encode())
     put_into_use(workspace, deployment)
-    return InUse(deployment, recommender)
+    return InUse(deployment, engine)
 
 
 def _build(workspace: Path, wanted: str | None, now: Deployment | None) -> str:

@@ -26,7 +26,7 @@ from training.models import Propensity
 from training.models.propensity import PropensityConfig
 from training.models.trees.widths import of_every_width
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions.policy.loading import demonstration_policy_path, load_policy, standard_policy_path
 from .rehearsal import warm_up
 
@@ -62,15 +62,15 @@ def compile_ahead(say: Callable[[str], None] = lambda name: None) -> Compilation
     """
     start, compiled = monotonic(), list[str]()
     with watched(compiled.append), watched(say), TemporaryDirectory(prefix="nextproduct-") as scratch:
-        for recommender in _small_ones(Path(scratch)):
-            _answer_all(recommender)
+        for engine in _small_ones(Path(scratch)):
+            _answer_all(engine)
     reason = why_not_kept()
     if reason is not None:
         raise NotReady(f"{reason}: let whoever compiles write there, or name a folder in NUMBA_CACHE_DIR")
     return Compilation(tuple(compiled), monotonic() - start)
 
 
-def _small_ones(scratch: Path) -> Iterator[Recommender]:
+def _small_ones(scratch: Path) -> Iterator[DecisionEngine]:
     """Recommenders with each model that may serve and each form of policy; of each model one whose states have another
     catalogue than it was fitted on."""
     generate(_BANK, scratch / "bank")
@@ -87,15 +87,15 @@ def _small_ones(scratch: Path) -> Iterator[Recommender]:
     for name in names:
         bundle = Bundle.open(folder)  # its arrays are as a service has them: read from files
         bundle.manifest = replace(bundle.manifest, selected=name)
-        yield Recommender(states, bundle, "0", demonstration, clock)
-        yield Recommender(grown, bundle, "0", standard, clock)
+        yield DecisionEngine(states, bundle, "0", demonstration, clock)
+        yield DecisionEngine(grown, bundle, "0", standard, clock)
     bundle = Bundle.open(folder)
     bundle.manifest = replace(bundle.manifest, selected=Propensity.name)
     propensity = bundle.models[Propensity.name]
     assert isinstance(propensity, Propensity)
     for model in of_every_width(propensity):
         bundle.models[Propensity.name] = model
-        yield Recommender(states, bundle, "0", demonstration, clock)
+        yield DecisionEngine(states, bundle, "0", demonstration, clock)
 
 
 def _sell_another_product(tables: Path) -> None:
@@ -106,9 +106,9 @@ def _sell_another_product(tables: Path) -> None:
     pq.write_table(pa.concat_tables([found, pa.Table.from_pylist([another], schema=found.schema)]), path)
 
 
-def _answer_all(recommender: Recommender) -> None:
+def _answer_all(engine: DecisionEngine) -> None:
     """All that is asked of a service about customers, and a target list."""
-    warm_up(recommender)
-    states = recommender.states
+    warm_up(engine)
+    states = engine.states
     many = block_of(states, np.resize(np.arange(states.n_customers), _LIST), states.as_of_period)
-    recommender.decide(many, recommender.context(), limit=1)
+    engine.decide(many, engine.context(), limit=1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..config import ServingConfig
 from ..config_file import clock_of, config_path, read_section
 from ..decisions import FreshEvents
@@ -53,7 +54,7 @@ class Door:
         path = config_path(config, workspace)
         settings = read_section(path, "serving", ServingConfig)
         in_use = open_in_use(workspace, tracking_uri, clock_of(path))
-        _check_age(in_use.recommender, settings)
+        _check_age(in_use.engine, settings)
         records = records_if_any(workspace, settings)
         try:
             yield cls(workspace, settings, in_use, records)
@@ -62,9 +63,9 @@ class Door:
                 records.close()
 
     @property
-    def recommender(self) -> Recommender:
+    def engine(self) -> DecisionEngine:
         """Model, states and policy in use."""
-        return self.in_use.recommender
+        return self.in_use.engine
 
     def happened_to(self, customer_ids: Sequence[str]) -> FreshEvents:
         """What has happened to some customers since the states were built, none of whom need exist.
@@ -75,10 +76,11 @@ class Door:
         """
         if self.records is None:
             return FreshEvents.none()
-        states = self.recommender.states
+        states = self.engine.states
         here = [each for each, is_here in zip(customer_ids, states.are_here(customer_ids), strict=True) if is_here]
-        entries = asyncio.run(self.records.events_of(here))
-        events = [event for own in entries for _, event in heard(own, entries[own], self.recommender)]
+        with ThreadPoolExecutor(1) as thread:  # where a notebook asks, a loop runs in this one
+            entries = thread.submit(asyncio.run, self.records.events_of(here)).result()
+        events = [event for own in entries for _, event in heard(own, entries[own], self.engine)]
         return FreshEvents.of(states, events)
 
     def happened(self) -> FreshEvents:
@@ -88,7 +90,7 @@ class Door:
         ------
         RecordsUnavailable : when the records cannot be read
         """
-        return heard_of_everybody(self.records, self.recommender)
+        return heard_of_everybody(self.records, self.engine)
 
     def put_on_record(self, entry: Entry) -> None:
         """Append to the records, which are made where there are none.
@@ -102,18 +104,18 @@ class Door:
 
     def __str__(self) -> str:
         """With what is decided, for people."""
-        versions, deployment = self.recommender.versions, self.in_use.deployment
+        versions, deployment = self.engine.versions, self.in_use.deployment
         by = f"deployment {deployment.number}" if deployment else "not deployed yet: what the workspace names"
         return (
-            f"Decided for {self.recommender.day()} with model {versions.model}, states {versions.states}, "
+            f"Decided for {self.engine.day()} with model {versions.model}, states {versions.states}, "
             f"policy {versions.policy} ({by})."
         )
 
 
-def _check_age(recommender: Recommender, config: ServingConfig) -> None:
+def _check_age(engine: DecisionEngine, config: ServingConfig) -> None:
     limits = AgeLimits.of(config)
-    limits.check(recommender)
-    warning = limits.warning(recommender)
+    limits.check(engine)
+    warning = limits.warning(engine)
     if warning is not None:
         sys.stderr.write(f"Warning: {warning}.\n")
 

@@ -168,7 +168,7 @@ class Follower:
 
     def _opened(self, deployment: Deployment, share: InUse) -> InUse:
         new = open_deployment(self._workspace, deployment, self._tracking_uri, self._clock, share=share)
-        warm_up(new.recommender)
+        warm_up(new.engine)
         return new
 
     def _take(self, new: InUse, refused: str | None) -> None:
@@ -177,7 +177,7 @@ class Follower:
         if self._compiling:
             _log.warning("compiled %d functions until deployment %d was in use", self._compiling, new.deployment.number)
             self._compiling = 0
-        _log.info("deployment %d is in use: %s", new.deployment.number, new.recommender.versions)
+        _log.info("deployment %d is in use: %s", new.deployment.number, new.engine.versions)
         self._note(refused)
         self._say()
 

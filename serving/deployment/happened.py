@@ -14,7 +14,7 @@ import orjson
 from features import CustomerStates
 from features.states.events import NO_CONVERSATION
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions import FreshEvent, FreshEvents
 from ..decisions.layers.facts import days_since_epoch
 from ..records import Entry, Records, StoredEntry
@@ -50,7 +50,7 @@ def event_of(entry_id: str, payload: bytes, customer_id: str) -> FreshEvent:
     return FreshEvent(**{**said, **days, "customer_id": customer_id})
 
 
-def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recommender) -> list[tuple[str, FreshEvent]]:
+def heard(customer_id: str, entries: Iterable[StoredEntry], engine: DecisionEngine) -> list[tuple[str, FreshEvent]]:
     """Id and event of each entry of a customer that a decision hears of, in the order in which they became known.
 
     The bank's tables told the states of all that the bank knew by ``known_to``: an event that was on record before, of
@@ -59,7 +59,7 @@ def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recomme
     the last one counts; of several answers to one question of consent those of the newest day. Events of products that
     the bank has no more say nothing.
     """
-    states = recommender.states
+    states = engine.states
     known_to = date.fromisoformat(states.manifest.known_to)
     found: dict[object, tuple[str, FreshEvent]] = {}
     newest: dict[tuple[str | None, str | None], date] = {}
@@ -67,7 +67,7 @@ def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recomme
         if entry.payload is None:  # erased on the customer's request
             continue
         event = event_of(entry.entry_id, entry.payload, customer_id)
-        if event.kind not in _FOR_EVER and event.day < known_to and recommender.clock.day_of(entry.at) < known_to:
+        if event.kind not in _FOR_EVER and event.day < known_to and engine.clock.day_of(entry.at) < known_to:
             continue
         if event.product_id is not None and event.product_id not in states.catalogue.product_ids:
             continue
@@ -88,7 +88,7 @@ def heard(customer_id: str, entries: Iterable[StoredEntry], recommender: Recomme
     ]
 
 
-def heard_of_everybody(records: Records | None, recommender: Recommender) -> FreshEvents:
+def heard_of_everybody(records: Records | None, engine: DecisionEngine) -> FreshEvents:
     """The events of all customers that a decision hears of; for threads that may wait.
 
     Parameters
@@ -101,14 +101,14 @@ def heard_of_everybody(records: Records | None, recommender: Recommender) -> Fre
     """
     if records is None:
         return FreshEvents.none()
-    states = recommender.states
+    states = engine.states
     by_customer = records.all_events(lambda: states.ids_of(np.arange(states.n_customers)))
     here = states.are_here(list(by_customer))
     happened = [
         event
         for (customer_id, entries), is_here in zip(by_customer.items(), here.tolist(), strict=True)
         if is_here
-        for _, event in heard(customer_id, entries, recommender)
+        for _, event in heard(customer_id, entries, engine)
     ]
     return FreshEvents.of(states, happened)
 

@@ -15,7 +15,7 @@ from training import CHAMPION, Bundle, Tracking
 from training.bundle import MANIFEST as BUNDLE_MANIFEST
 from training.tracking import Version
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions.policy.check import check_policy
 from ..decisions.policy.loading import LoadedPolicy, load_policy, policy_path
 from .deployments import Deployment, Parts, current
@@ -26,14 +26,14 @@ class InUse(NamedTuple):
     """A deployment and what it is made of, opened together; it never changes."""
 
     deployment: Deployment
-    recommender: Recommender
+    engine: DecisionEngine
 
 
 class Candidate(NamedTuple):
     """What a workspace names that has no deployment yet."""
 
     deployment: None
-    recommender: Recommender
+    engine: DecisionEngine
 
 
 def open_in_use(workspace: Path, tracking_uri: str | None, clock: Clock) -> InUse | Candidate:
@@ -53,7 +53,7 @@ def open_in_use(workspace: Path, tracking_uri: str | None, clock: Clock) -> InUs
     version = Tracking(workspace, tracking_uri).version(CHAMPION)
     policy = load_policy(policy_path(workspace))
     check_policy(policy, states, clock.today())
-    return Candidate(None, Recommender(states, open_bundle(version), version.number, policy, clock))
+    return Candidate(None, DecisionEngine(states, open_bundle(version), version.number, policy, clock))
 
 
 def open_deployment(
@@ -77,20 +77,20 @@ def open_deployment(
     """
     states, bundle, policy = _shared(deployment.parts, share)
     version = Tracking(workspace, tracking_uri).version_of(deployment.model, deployment.run_id)
-    recommender = Recommender(
+    engine = DecisionEngine(
         states or open_states(workspace, deployment.states),
         bundle or open_bundle(version),
         deployment.model,
         policy or archived(workspace, deployment.policy_digest),
         clock,
     )
-    return InUse(deployment, recommender)
+    return InUse(deployment, engine)
 
 
 def open_versions(
     workspace: Path, tracking_uri: str | None, clock: Clock, versions: Mapping[str, str], share: InUse | None = None
-) -> Recommender:
-    """The recommender of `versions`, as `Versions.to_dict` gives them.
+) -> DecisionEngine:
+    """The engine of `versions`, as `Versions.to_dict` gives them.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def open_versions(
     version = Tracking(workspace, tracking_uri).numbered(versions["model"])
     parts = Parts(version.number, version.run_id, versions["states"], _digest(versions))
     states, bundle, policy = _shared(parts, share)
-    return Recommender(
+    return DecisionEngine(
         states or open_states(workspace, versions["states"]),
         bundle or open_bundle(version),
         version.number,
@@ -161,7 +161,7 @@ def _shared(parts: Parts, share: InUse | None) -> tuple[CustomerStates | None, B
     """Those of `parts` that are open already."""
     if share is None:
         return None, None, None
-    other, opened = share.deployment.parts, share.recommender
+    other, opened = share.deployment.parts, share.engine
     return (
         opened.states if other.states == parts.states else None,
         opened.bundle if (other.model, other.run_id) == (parts.model, parts.run_id) else None,

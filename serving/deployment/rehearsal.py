@@ -1,4 +1,4 @@
-"""Makes a recommender's first answers before anybody waits for them: that compiles, loads and touches what they use.
+"""Makes an engine's first answers before anybody waits for them: that compiles, loads and touches what they use.
 
 Whatever a service is asked about customers is asked here, and here alone: `compile_ahead` asks it of a small bank.
 """
@@ -14,8 +14,8 @@ from features.contracts import KIND
 
 from ..answering.answer import Question
 from ..answering.book import STEP, BookRanking
+from ..answering.engine import DecisionEngine
 from ..answering.overview import overview_of
-from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
 
 # who is asked about together, and who stands in a book: what sums up and explains few does not do it for many
@@ -23,29 +23,29 @@ _TOGETHER, _IN_BOOK = (1, 2, 40, 48), (1, 100, 300, STEP)
 _LIMITS = (1, 3)
 
 
-def warm_up(recommender: Recommender) -> None:
+def warm_up(engine: DecisionEngine) -> None:
     """Answer what a service is asked, about a customer of each kind that exists, alone and many at a time, with and
     without something that has just happened."""
-    states = recommender.states
+    states = engine.states
     customers = _one_of_each_kind(states)
     if not customers or not len(states.catalogue):
         return
     product_id = states.catalogue.product_ids[0]
-    day = recommender.day()
+    day = engine.day()
     events = [FreshEvent(customer_id, "opened", day, product_id=product_id) for customer_id in customers]
     events.append(FreshEvent(customers[0], "balance_jump", day, amount=1.0))
     crowds = customers, *([customer_id] for customer_id in customers)  # of all kinds together, and of one alone
     for fresh in (FreshEvents.none(), FreshEvents.of(states, events)):
         for crowd, n, limit in product(crowds, _TOGETHER, _LIMITS):
             together = (crowd * n)[:n]
-            recommender.answer([Question(customer_id, limit) for customer_id in together], fresh=fresh)
+            engine.answer([Question(customer_id, limit) for customer_id in together], fresh=fresh)
         for customer_id in customers:
-            recommender.recommend(customer_id, _LIMITS[-1], asked=[product_id], fresh=fresh)
-            recommender.why_not(customer_id, product_id, _LIMITS[-1], fresh=fresh)
-            overview_of(recommender, customer_id, fresh)
+            engine.recommend(customer_id, _LIMITS[-1], asked=[product_id], fresh=fresh)
+            engine.why_not(customer_id, product_id, _LIMITS[-1], fresh=fresh)
+            overview_of(engine, customer_id, fresh)
         for crowd, n in product(crowds, _IN_BOOK):
             book = np.resize(states.positions_of(crowd), n)
-            for _ in BookRanking(recommender, book, fresh, limit=_LIMITS[-1]).steps():
+            for _ in BookRanking(engine, book, fresh, limit=_LIMITS[-1]).steps():
                 pass
 
 

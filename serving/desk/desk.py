@@ -18,7 +18,7 @@ from features import CustomerStates
 from features.errors import NotFound, NotReady
 
 from ..answering.answer import Answer
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions import FreshEvent, FreshEvents, Reason
 from ..decisions.reason_codes import first_reason
 from ..deployment import AgeLimits, Deployment, Follower, InUse, heard
@@ -132,22 +132,22 @@ class Desk:
             self._go_on()
         return await waiting.shown
 
-    async def happened_to(self, customer_ids: Sequence[str], recommender: Recommender) -> FreshEvents:
+    async def happened_to(self, customer_ids: Sequence[str], engine: DecisionEngine) -> FreshEvents:
         """What happened to some customers since the states were built."""
-        found = await self._events(customer_ids, recommender)
-        return _fresh(found, recommender.states)
+        found = await self._events(customer_ids, engine)
+        return _fresh(found, engine.states)
 
     async def happened_in_book(
-        self, customer_ids: Sequence[str], recommender: Recommender
+        self, customer_ids: Sequence[str], engine: DecisionEngine
     ) -> tuple[FreshEvents, dict[str, Exception]]:
         """The same of many customers, and what is wrong with those of whom it cannot be read."""
         broken: dict[str, Exception] = {}
-        found = await self._events(customer_ids, recommender, broken)
-        return _fresh(found, recommender.states), broken
+        found = await self._events(customer_ids, engine, broken)
+        return _fresh(found, engine.states), broken
 
-    async def heard_of(self, customer_id: str, recommender: Recommender, *, but: str = "") -> list[FreshEvent]:
+    async def heard_of(self, customer_id: str, engine: DecisionEngine, *, but: str = "") -> list[FreshEvent]:
         """The events of one customer that decisions hear of, but that of the entry `but`."""
-        found = await self._events([customer_id], recommender)
+        found = await self._events([customer_id], engine)
         return [event for entry_id, event in found.get(customer_id, ()) if entry_id != but]
 
     async def close(self) -> None:
@@ -230,15 +230,15 @@ class Desk:
         return [*await self._decided(batch[:half], in_use), *await self._decided(batch[half:], in_use)]
 
     async def _decide(self, batch: Sequence[_Waiting], in_use: InUse) -> list[_Decided]:
-        deployment, recommender = in_use
-        self._limits.check(recommender)
-        batch, positions = _seen(batch, recommender.states)
+        deployment, engine = in_use
+        self._limits.check(engine)
+        batch, positions = _seen(batch, engine.states)
         if not batch:
             return []
         start = perf_counter()
-        events = await self._events([waiting.asked.question.customer_id for waiting in batch], recommender)
+        events = await self._events([waiting.asked.question.customer_id for waiting in batch], engine)
         start = self._observe("events", start)
-        answers = list(_answers(recommender, batch, positions, events))
+        answers = list(_answers(engine, batch, positions, events))
         start = self._observe("decide", start)
         decided = [self._on_paper(waiting, answer, deployment, events) for waiting, answer in answers]
         self._observe("render", start)
@@ -283,14 +283,14 @@ class Desk:
             _log.exception("decisions are on record, and were not counted")
 
     async def _events(
-        self, customer_ids: Iterable[str], recommender: Recommender, broken: dict[str, Exception] | None = None
+        self, customer_ids: Iterable[str], engine: DecisionEngine, broken: dict[str, Exception] | None = None
     ) -> dict[str, list[tuple[str, FreshEvent]]]:
         """By customer; `broken` takes those of whom they cannot be read, without it that is raised."""
         stored = await self.records.events_of(list(customer_ids))
         found = {}
         for customer_id, entries in stored.items():
             try:
-                events = heard(customer_id, entries, recommender)
+                events = heard(customer_id, entries, engine)
             except Exception as error:
                 if broken is None:
                     raise
@@ -356,14 +356,14 @@ def _seen(batch: Sequence[_Waiting], states: CustomerStates) -> tuple[Sequence[_
 
 
 def _answers(
-    recommender: Recommender,
+    engine: DecisionEngine,
     batch: Sequence[_Waiting],
     positions: NDArray[np.int64],
     events: dict[str, list[tuple[str, FreshEvent]]],
 ) -> Iterable[tuple[_Waiting, Answer]]:
     questions = [waiting.asked.question for waiting in batch]
-    fresh = _fresh(events, recommender.states)
-    return zip(batch, recommender.answer(questions, positions=positions, fresh=fresh), strict=True)
+    fresh = _fresh(events, engine.states)
+    return zip(batch, engine.answer(questions, positions=positions, fresh=fresh), strict=True)
 
 
 def _fresh(events: dict[str, list[tuple[str, FreshEvent]]], states: CustomerStates) -> FreshEvents:

@@ -13,9 +13,9 @@ from features.contracts import KINDS
 from features.errors import BadInput
 
 from ..answering.answer import Answer, Question
+from ..answering.engine import DecisionEngine
 from ..answering.overview.dealings import consents_of
 from ..answering.overview.known import Known
-from ..answering.recommender import Recommender
 from ..decisions import FreshEvent, FreshEvents
 from ..decisions.policy.errors import meant
 from ..deployment import heard
@@ -46,23 +46,23 @@ class Counting:
         return {"counts_from": self.since, "because": self.because, "because_zh": self.because_zh}
 
 
-def day_of(day: date | None, recommender: Recommender) -> date:
+def day_of(day: date | None, engine: DecisionEngine) -> date:
     """The day on which something happened, by default that for which decisions are made now.
 
     Raises
     ------
     BadInput : when it has not come for those who decide
     """
-    now = recommender.day()
+    now = engine.day()
     if day is None:
         return now
     if day > now:
-        why = "" if now == recommender.clock.today() else ", the last day of the bank's data, as its policy says"
+        why = "" if now == engine.clock.today() else ", the last day of the bank's data, as its policy says"
         raise BadInput(f"day: {day} has not come: decisions are made for {now}{why}. Name that day at the latest")
     return day
 
 
-def check_event(event: FreshEvent, known: Sequence[FreshEvent], recommender: Recommender) -> None:
+def check_event(event: FreshEvent, known: Sequence[FreshEvent], engine: DecisionEngine) -> None:
     """See to it that the event can have happened to the customer, and that decisions know what it speaks of.
 
     Parameters
@@ -75,7 +75,7 @@ def check_event(event: FreshEvent, known: Sequence[FreshEvent], recommender: Rec
     NotFound : when there is no such customer or product
     """
     check_room(event.customer_id, known)
-    channels = recommender.policy.policy.channels
+    channels = engine.policy.policy.channels
     if event.channel is not None and event.channel not in channels:
         raise BadInput(
             f"channel: the policy has no {event.channel!r}{meant(event.channel.lower(), tuple(channels))}; it has: "
@@ -83,13 +83,13 @@ def check_event(event: FreshEvent, known: Sequence[FreshEvent], recommender: Rec
         )
     if event.kind in ("opened", "closed"):
         _check_order(event, known)
-        _check_holding(event, _seen(event, known, recommender), recommender)
+        _check_holding(event, _seen(event, known, engine), engine)
     elif event.kind == "complaint_resolved":
-        seen = _seen(event, known, recommender)
+        seen = _seen(event, known, engine)
         if not seen.decisions.silences.complaint[seen.row]:
             raise BadInput(f"kind: customer {event.customer_id!r} has no open complaint")
     elif event.kind == "balance_jump":
-        _check_jump(event, _seen(event, known, recommender))
+        _check_jump(event, _seen(event, known, engine))
 
 
 def check_room(customer_id: str, known: Sequence[FreshEvent]) -> None:
@@ -106,22 +106,22 @@ def check_room(customer_id: str, known: Sequence[FreshEvent]) -> None:
         )
 
 
-def counting(entry: Entry, event: FreshEvent, known: Sequence[FreshEvent], recommender: Recommender) -> Counting:
+def counting(entry: Entry, event: FreshEvent, known: Sequence[FreshEvent], engine: DecisionEngine) -> Counting:
     """Whether decisions hear of `event`, which `entry` puts on record now, after what they have heard of so far."""
     stored = StoredEntry(0, entry.entry_id, entry.kind, entry.at or now(), entry.customer_id, entry.payload)
-    day = recommender.day()
-    if not heard(event.customer_id, [stored], recommender):
+    day = engine.day()
+    if not heard(event.customer_id, [stored], engine):
         return Counting(None, "the bank's tables tell of it already", "银行数据中已有此记录")
     if event.kind not in ("consent", "complaint_resolved"):
         return Counting(day)
-    answer = _seen(event, [*known, event], recommender)
+    answer = _seen(event, [*known, event], engine)
     if event.kind == "complaint_resolved":
         if answer.decisions.silences.complaint[answer.row]:
             return Counting(None, f"a complaint made after {event.day} stays open", f"{event.day} 之后的投诉仍未解决")
         return Counting(day)
-    fresh = FreshEvents.of(recommender.states, [*known, event]).by(day)
+    fresh = FreshEvents.of(engine.states, [*known, event]).by(day)
     customer = Known.of(answer.block, answer.row, fresh, day)
-    standing = consents_of(customer, recommender.policy.policy.consent)
+    standing = consents_of(customer, engine.policy.policy.consent)
     found = {(each.purpose, each.channel): each for each in standing}
     mine = found[str(event.purpose), event.channel]
     if mine.granted != event.granted:
@@ -142,10 +142,10 @@ def counting(entry: Entry, event: FreshEvent, known: Sequence[FreshEvent], recom
     return Counting(day)
 
 
-def _seen(event: FreshEvent, known: Sequence[FreshEvent], recommender: Recommender) -> Answer:
+def _seen(event: FreshEvent, known: Sequence[FreshEvent], engine: DecisionEngine) -> Answer:
     """The customer as a decision sees them after `known`."""
-    fresh = FreshEvents.of(recommender.states, known)
-    (answer,) = recommender.answer([Question(event.customer_id, 1, with_reasons=False)], fresh=fresh)
+    fresh = FreshEvents.of(engine.states, known)
+    (answer,) = engine.answer([Question(event.customer_id, 1, with_reasons=False)], fresh=fresh)
     return answer
 
 
@@ -155,8 +155,8 @@ def _check_order(event: FreshEvent, known: Sequence[FreshEvent]) -> None:
             raise BadInput(f"day: the product was {other.kind} on {other.day}, after {event.day}: the last word counts")
 
 
-def _check_holding(event: FreshEvent, seen: Answer, recommender: Recommender) -> None:
-    catalogue = recommender.states.catalogue
+def _check_holding(event: FreshEvent, seen: Answer, engine: DecisionEngine) -> None:
+    catalogue = engine.states.catalogue
     position = catalogue.position_of(str(event.product_id))
     product, kind = catalogue.products[position], int(seen.decisions.facts.kinds[seen.row])
     if event.kind == "closed":

@@ -14,7 +14,7 @@ import orjson
 from features.clock import Clock
 from features.errors import NotFound
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions import FreshEvent, FreshEvents
 from ..deployment import event_of, missing_inputs, open_versions
 from ..records import Records, StoredEntry
@@ -49,13 +49,13 @@ class Replay:
 
 async def replay(
     records: Records, workspace: Path, tracking_uri: str | None, clock: Clock, entry: StoredEntry, *,
-    opened: Callable[[Mapping[str, str]], Recommender] | None = None,
+    opened: Callable[[Mapping[str, str]], DecisionEngine] | None = None,
 ) -> Replay:  # fmt: skip
     """Decide again what `entry`, whose payload is there, tells.
 
     Parameters
     ----------
-    opened : gives the recommender of some versions, in a thread that may wait; None: opened anew, from the disk
+    opened : gives the engine of some versions, in a thread that may wait; None: opened anew, from the disk
 
     Raises
     ------
@@ -96,13 +96,13 @@ async def replay_by_id(
 
 
 def _decide_again(
-    opened: Callable[[Mapping[str, str]], Recommender], record: dict[str, Any], events: list[FreshEvent]
+    opened: Callable[[Mapping[str, str]], DecisionEngine], record: dict[str, Any], events: list[FreshEvent]
 ) -> tuple[bytes, bool]:
     """The answer, and whether the features are those on record."""
-    recommender = opened(record["versions"])
+    engine = opened(record["versions"])
     question, language = question_of(record["request"])
-    fresh = FreshEvents.of(recommender.states, events)
-    (answer,) = recommender.answer([question], fresh=fresh, day=day_in(record))
+    fresh = FreshEvents.of(engine.states, events)
+    (answer,) = engine.answer([question], fresh=fresh, day=day_in(record))
     return shown(answer, language, record["decision_id"]), features_digest(answer) == record["state"]["features"]
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 
 from features.clock import Clock
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..deployment import Follower, open_versions
 from ..records import Records, StoredEntry
 from .desk import Busy
@@ -44,7 +44,7 @@ class Replays:
         self._in_use = in_use
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._asked: dict[str, asyncio.Task[Replay]] = {}
-        self._kept: tuple[tuple[str, ...], Recommender] | None = None
+        self._kept: tuple[tuple[str, ...], DecisionEngine] | None = None
         self._used = 0.0
 
     async def replay(self, entry: StoredEntry) -> Replay:
@@ -77,12 +77,12 @@ class Replays:
         if not task.cancelled():
             task.exception()  # those who asked may have hung up
 
-    def _opened(self, versions: Mapping[str, str]) -> Recommender:
+    def _opened(self, versions: Mapping[str, str]) -> DecisionEngine:
         """In the thread of the replay whose turn it is."""
         self._used = monotonic()
         held = self._in_use.held
-        if held is not None and held.recommender.versions.to_dict() == versions:
-            return held.recommender
+        if held is not None and held.engine.versions.to_dict() == versions:
+            return held.engine
         key = tuple(versions.values())
         if self._kept is None or self._kept[0] != key:
             self._kept = None  # before others are opened

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from features import CustomerBlock, blocks_of
 from features.errors import BadInput
 
-from ..answering.recommender import Recommender
+from ..answering.engine import DecisionEngine
 from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, Score, decide
 
 _NOTHING = FreshEvents.none()
@@ -64,14 +64,14 @@ ScenarioOf = Callable[[Policy], Scenario]
 """From a policy to the scenario in which it is in use."""
 
 
-def scenarios_of(recommender: Recommender, channel: str | None, fresh: FreshEvents) -> ScenarioOf:
-    """From a policy to its use by `recommender` now, after what has happened, through the policy's first channel if
+def scenarios_of(engine: DecisionEngine, channel: str | None, fresh: FreshEvents) -> ScenarioOf:
+    """From a policy to its use by `engine` now, after what has happened, through the policy's first channel if
     none is named."""
 
     def scenario_of(policy: Policy) -> Scenario:
-        compiled = recommender.compiled_for(policy)
-        day = compiled.decision_day(recommender.clock.today())
-        return Scenario.of(compiled, recommender.score_for(policy), channel=channel, day=day, fresh=fresh)
+        compiled = engine.compiled_for(policy)
+        day = compiled.decision_day(engine.clock.today())
+        return Scenario.of(compiled, engine.score_for(policy), channel=channel, day=day, fresh=fresh)
 
     return scenario_of
 

@@ -12,7 +12,7 @@ from features.sources.importers import import_bruun
 from features.sources.synthetic import SyntheticBank, generate
 from tests.benchmarks.figures import REAL_DATA, TrueProbabilities, report, share_of
 from training import CHAMPION, Bundle, Tracking, train
-from training.evaluation import evaluate
+from training.evaluation import evaluate_scorers
 from training.probabilities.blend import given_buyable
 from training.unseen import unseen_batches
 
@@ -47,7 +47,7 @@ def measure_synthetic(scratch: Path) -> None:
     bundle = Bundle.open(Tracking(workspace).version(CHAMPION).folder)
     scorers = {name: partial(bundle.propensities, model=name) for name in bundle.names}
     scorers[TRUTH] = TrueProbabilities(scratch / "bank" / "truth", states)
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         unseen_batches(states, bundle.manifest), scorers, ks=(3, 7), seed=1, resamples=500, probabilistic=frozenset()
     )
     reached = {name: metrics["map@7"].value for name, metrics in evaluation.metrics.items()}
@@ -69,7 +69,7 @@ def measure_bruun(scratch: Path) -> None:
     selected = bundle.manifest.selected
     scorers = {name: partial(bundle.propensities, model=name) for name in bundle.names}
     scorers[CONDITIONED] = lambda block: given_buyable(bundle.propensities(block, model="popularity"), block)
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         unseen_batches(states, bundle.manifest), scorers, ks=(1, 3), seed=1, resamples=500, probabilistic=frozenset()
     )
     print(f"insurer's test events, filter applied; selected: {selected}")

@@ -21,7 +21,7 @@ from features import CustomerBlock, build_states, feature_set_of
 from features.sources.synthetic import SyntheticBank, generate
 from tests.benchmarks.figures import TrueProbabilities, report, share_of
 from training.config import TrainingConfig
-from training.evaluation import EvaluationBatch, evaluate
+from training.evaluation import EvaluationBatch, evaluate_scorers
 from training.examples import DatedExamples, Examples
 from training.models import EASE, Model, Popularity, Propensity
 from training.models.propensity import PropensityConfig
@@ -44,7 +44,7 @@ def main() -> None:
             scorers[name] = model.fit(parts.train).score
             print(f"  fitted {name} in {time.perf_counter() - started:.0f} s", flush=True)
         judged = DatedExamples(states, (parts.trained_to, parts.trained_to + 1), config.horizon)
-        evaluation = evaluate(
+        evaluation = evaluate_scorers(
             (EvaluationBatch(batch, batch.block.positions) for batch in judged.batches()),
             scorers,
             ks=(7,),

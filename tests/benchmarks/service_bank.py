@@ -137,9 +137,9 @@ def _repeat(array: np.ndarray, name: str, path: Path, times: int) -> None:
 
 
 def _note_customers(folder: Path) -> None:
-    recommender = open_in_use(folder, None, CLOCK).recommender
-    states = recommender.states
-    offered = [decisions.products[:, 0] >= 0 for decisions in recommender.stream(limit=1)]
+    engine = open_in_use(folder, None, CLOCK).engine
+    states = engine.states
+    offered = [decisions.products[:, 0] >= 0 for decisions in engine.stream(limit=1)]
     known = states.known_at(states.as_of_period)[np.concatenate(offered)]
     (folder / CUSTOMERS).write_bytes(b"\n".join(states.customer_ids[known].tolist()))
 

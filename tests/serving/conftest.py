@@ -1,6 +1,6 @@
 import pytest
 
-from serving.answering.recommender import Recommender
+from serving.answering.engine import DecisionEngine
 from serving.deployment import open_in_use
 from tests.serving.later import CLOCK
 from tests.serving.postgres import postgres
@@ -10,8 +10,8 @@ __all__ = ["postgres"]
 
 
 @pytest.fixture(scope="session")
-def recommender(trained) -> Recommender:
-    return open_in_use(trained, None, CLOCK).recommender
+def engine(trained) -> DecisionEngine:
+    return open_in_use(trained, None, CLOCK).engine
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,11 +1,11 @@
-"""A recommender that decides for another day, or after something has happened."""
+"""An engine that decides for another day, or after something has happened."""
 
 from dataclasses import dataclass, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from features.clock import Clock
-from serving.answering.recommender import Recommender
+from serving.answering.engine import DecisionEngine
 from serving.decisions import FreshEvents
 
 CLOCK = Clock(ZoneInfo("Asia/Shanghai"))
@@ -21,31 +21,31 @@ class StoppedClock(Clock):
         return self.day
 
 
-def on(recommender, day):
+def on(engine, day):
     """The same, under a policy that decides for today, where that is `day`."""
-    loaded = recommender.policy
+    loaded = engine.policy
     policy = replace(loaded, policy=loaded.policy.model_copy(update={"decision_day": "today"}))
     clock = StoppedClock(CLOCK.zone, day)
-    return Recommender(recommender.states, recommender.bundle, recommender.versions.model, policy, clock)
+    return DecisionEngine(engine.states, engine.bundle, engine.versions.model, policy, clock)
 
 
 class After:
-    """A recommender when `events` have happened, by default on the day of the newest of them."""
+    """An engine when `events` have happened, by default on the day of the newest of them."""
 
-    def __init__(self, recommender, events, day=None):
-        day = day or max([recommender.day(), *(event.day for event in events)])
-        self.recommender = recommender if day == recommender.day() else on(recommender, day)
-        self.states = recommender.states
-        self.fresh = FreshEvents.of(recommender.states, events)
+    def __init__(self, engine, events, day=None):
+        day = day or max([engine.day(), *(event.day for event in events)])
+        self.engine = engine if day == engine.day() else on(engine, day)
+        self.states = engine.states
+        self.fresh = FreshEvents.of(engine.states, events)
 
     def recommend(self, customer_id, limit, **how):
-        return self.recommender.recommend(customer_id, limit, fresh=self.fresh, **how)
+        return self.engine.recommend(customer_id, limit, fresh=self.fresh, **how)
 
     def why_not(self, customer_id, product_id, limit, **how):
-        return self.recommender.why_not(customer_id, product_id, limit, fresh=self.fresh, **how)
+        return self.engine.why_not(customer_id, product_id, limit, fresh=self.fresh, **how)
 
     def stream(self, **how):
-        return self.recommender.stream(fresh=self.fresh, **how)
+        return self.engine.stream(fresh=self.fresh, **how)
 
     def answer(self, questions):
-        return self.recommender.answer(questions, fresh=self.fresh)
+        return self.engine.answer(questions, fresh=self.fresh)

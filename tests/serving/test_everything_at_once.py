@@ -76,11 +76,11 @@ class EverythingAtOnce(RuleBasedStateMachine):
     def begin(self):
         self.bank.__enter__()
         self.in_use.append(self.used())
-        states = self.bank.recommender.states
+        states = self.bank.engine.states
         offered = [
             states.customer_id(position)
             for position in range(0, states.n_customers, 5)
-            if self.bank.recommender.recommend(states.customer_id(position), LIMIT).suggestions
+            if self.bank.engine.recommend(states.customer_id(position), LIMIT).suggestions
         ]
         self.customers = offered[:SAMPLE]
 
@@ -192,7 +192,7 @@ class EverythingAtOnce(RuleBasedStateMachine):
         if not hasattr(self, "customers"):
             return
         out = self.workspace / "list.csv"
-        products = ",".join(self.bank.recommender.states.catalogue.product_ids)
+        products = ",".join(self.bank.engine.states.catalogue.product_ids)
         listed = run("campaign", self.workspace, "--products", products, "--size", 10**6, "--out", out)
         assert listed.exit_code == 0, listed.exception
         offers = pd.read_csv(out).set_index("customer_id")["product_id"]

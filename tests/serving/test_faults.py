@@ -26,8 +26,8 @@ def workspace(trained, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def customers(recommender):
-    states = recommender.states
+def customers(engine):
+    states = engine.states
     return [states.customer_id(position) for position in range(0, states.n_customers, 7)]
 
 
@@ -178,14 +178,14 @@ time.time_ns = lambda: real_ns() - {days} * 86_400 * 10**9
 """
 
 
-def test_with_a_clock_that_is_years_behind_days_go_on_from_the_states(workspace, customers, recommender, tmp_path):
+def test_with_a_clock_that_is_years_behind_days_go_on_from_the_states(workspace, customers, engine, tmp_path):
     """Neither what is decided nor what is put on record takes the day from before the states' last."""
     policy = workspace / POLICY_FILE
     text = policy.read_text(encoding="utf-8")
     assert text.count("decision_day: as_of") == 1
     policy.write_text(text.replace("decision_day: as_of", "decision_day: today"), encoding="utf-8")
     headers = {"X-API-Key": create_api_key(workspace, "CRM", Role.ADMINISTRATOR)}  # a token would be of the future
-    as_of = recommender.states.manifest.as_of
+    as_of = engine.states.manifest.as_of
     year = date.today().year - 30
     (tmp_path / "sitecustomize.py").write_text(BEHIND.format(days=30 * 365), encoding="utf-8")
     with serving(workspace, free_port(), env=os.environ | {"PYTHONPATH": str(tmp_path)}) as running:

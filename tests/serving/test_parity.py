@@ -27,7 +27,7 @@ ARRAYS = (
 
 
 @pytest.fixture(scope="module")
-def recommender(session_folder):
+def engine(session_folder):
     """Over a bank of 12,500 customers, not all of them known yet."""
 
     def make(folder):
@@ -36,13 +36,13 @@ def recommender(session_folder):
         train(folder, light(models=("popularity", "association_rules", "propensity")))
         use_policy(demonstration_policy_path(), folder, CLOCK.today())
 
-    return open_in_use(once(session_folder, "ten-thousand", make), None, CLOCK).recommender
+    return open_in_use(once(session_folder, "ten-thousand", make), None, CLOCK).engine
 
 
 @pytest.fixture(scope="module")
-def batch(recommender):
+def batch(engine):
     """All decisions of the stream, one array each."""
-    parts = list(recommender.stream(limit=LIMIT))
+    parts = list(engine.stream(limit=LIMIT))
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
 
 
@@ -51,34 +51,32 @@ def test_everything_that_decides_is_compared():
     assert {field.name for field in fields(Decisions)} - kept_apart | {"triggers"} == set(ARRAYS)
 
 
-def test_online_is_batch(recommender, batch):
+def test_online_is_batch(engine, batch):
     threads = numba.get_num_threads()
     numba.set_num_threads(1)  # as the service runs
-    states, context = recommender.states, recommender.context()
+    states, context = engine.states, engine.context()
     drawn = np.sort(np.random.default_rng(0).choice(len(batch["positions"]), CUSTOMERS, replace=False))
     try:
         for row in drawn:
             position = batch["positions"][row : row + 1]
-            alone = recommender.decide(block_of(states, position, states.as_of_period), context, limit=LIMIT)
+            alone = engine.decide(block_of(states, position, states.as_of_period), context, limit=LIMIT)
             for name in ARRAYS:
                 assert getattr(alone, name).tobytes() == batch[name][row].tobytes(), (name, position)
     finally:
         numba.set_num_threads(threads)
 
 
-def test_the_size_of_blocks_changes_nothing(recommender, batch):
-    context, period = recommender.context(), recommender.states.as_of_period
-    parts = [
-        recommender.decide(block, context, limit=LIMIT) for block in blocks_of(recommender.states, period, size=777)
-    ]
+def test_the_size_of_blocks_changes_nothing(engine, batch):
+    context, period = engine.context(), engine.states.as_of_period
+    parts = [engine.decide(block, context, limit=LIMIT) for block in blocks_of(engine.states, period, size=777)]
     for name in ARRAYS:
         assert np.concatenate([getattr(part, name) for part in parts]).tobytes() == batch[name].tobytes(), name
 
 
-def test_simulation_is_batch(recommender, batch):
-    policy = recommender.policy.policy
-    (simulated,) = simulate(recommender.score_for(policy), [recommender.compiled_for(policy)], limit=LIMIT)
-    offers = np.bincount(batch["products"][batch["products"] >= 0], minlength=len(recommender.states.catalogue))
+def test_simulation_is_batch(engine, batch):
+    policy = engine.policy.policy
+    (simulated,) = simulate(engine.score_for(policy), [engine.compiled_for(policy)], limit=LIMIT)
+    offers = np.bincount(batch["products"][batch["products"] >= 0], minlength=len(engine.states.catalogue))
     assert simulated.offers.tolist() == offers.tolist()
     assert simulated.customers == len(batch["positions"])
     personal = batch["personalised"][:, None] & (batch["products"] >= 0)

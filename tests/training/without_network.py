@@ -24,11 +24,11 @@ def main(tables: Path, workspace: Path) -> None:
     """Build, train, evaluate and retrain."""
     from features import build_states
     from tests.training.banks import light
-    from training import evaluate_champion, retrain, train
+    from training import evaluate, retrain, train
 
     build_states(tables, workspace)
     train(workspace, light())
-    evaluate_champion(workspace)
+    evaluate(workspace)
     retrain(workspace, training=light())
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features import Catalogue, CustomerBlock, CustomerStates
 from features.errors import BadInput, NotFound
+from features.files import AnyPath
 from features.kernels import kernel
 
 from ..explanations.contributions import Contributions, Terms
@@ -321,13 +322,14 @@ class Bundle:
         (folder / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     @classmethod
-    def open(cls, folder: Path, *, only_selected: bool = False) -> Bundle:
+    def open(cls, folder: AnyPath, *, only_selected: bool = False) -> Bundle:
         """Read what `save` wrote; with `only_selected`, of the models nothing but what serves, and `rules`.
 
         Raises
         ------
         BadInput : when a file is missing or is not what was written
         """
+        folder = Path(folder)
         content = _checked(folder)
         manifest = BundleManifest(**content | {"models": tuple(content["models"])})
         names = manifest.models

@@ -1,6 +1,6 @@
 """How good suggestions are, told offline: metrics, intervals over customers, the evaluator, its report."""
 
-from .evaluator import BASELINE, Evaluation, EvaluationBatch, EvaluationCounts, evaluate
+from .evaluator import BASELINE, Evaluation, EvaluationBatch, EvaluationCounts, evaluate_scorers
 from .intervals import BootstrapInterval, paired_difference
 from .metrics import DENOMINATORS
 from .probabilities import ProductFigures
@@ -15,6 +15,6 @@ __all__ = [
     "EvaluationCounts",
     "EvaluationReport",
     "ProductFigures",
-    "evaluate",
+    "evaluate_scorers",
     "paired_difference",
 ]

@@ -123,7 +123,7 @@ class Evaluation:
         return self.estimates[model][metric]
 
 
-def evaluate(
+def evaluate_scorers(
     batches: Iterable[EvaluationBatch],
     scorers: Mapping[str, Scorer],
     *,

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from features import CustomerStates
 from features.build import BuildConfig, build_states
 from features.errors import BadInput, NotReady
-from features.files import put_in_place, write_text
+from features.files import AnyPath, put_in_place, write_text
 from features.sources.inbox import INBOX
 from features.states import current_states
 
@@ -35,7 +35,7 @@ from .train import fit_bundle, recorded_run
 
 
 def backtest(
-    workspace: Path,
+    workspace: AnyPath,
     build: BuildConfig | None = None,
     training: TrainingConfig | None = None,
     config: EvaluationConfig | None = None,
@@ -54,6 +54,7 @@ def backtest(
     BadInput : when the data have no periods to go back in, the tables are not those of the states any more, or the
         history is too short for the oldest origin
     """
+    workspace = Path(workspace)
     build, training, config = build or BuildConfig(), training or TrainingConfig(), config or EvaluationConfig()
     states = current_states(workspace)
     if protocol_of(states) != PERIODS:

@@ -10,12 +10,12 @@ from rich.progress import Progress
 
 from features import CustomerStates
 from features.errors import NotFound
-from features.files import write_text
+from features.files import AnyPath, write_text
 from features.states import current_states
 
 from ..bundle import Bundle
 from ..config import EvaluationConfig, TrainingConfig, metric_k
-from ..evaluation import BASELINE, BootstrapInterval, Evaluation, EvaluationReport, evaluate
+from ..evaluation import BASELINE, BootstrapInterval, Evaluation, EvaluationReport, evaluate_scorers
 from ..evaluation.facets import CustomerFacets
 from ..evaluation.importance import Importance, permutation_importance
 from ..evaluation.learning_curve import LearningCurve, LearningPoint, thinned
@@ -32,8 +32,8 @@ from .train import counted, fit_bundle
 from .uplift import uplift_of_bundle
 
 
-def evaluate_champion(
-    workspace: Path,
+def evaluate(
+    workspace: AnyPath,
     config: EvaluationConfig | None = None,
     *,
     training: TrainingConfig | None = None,
@@ -48,6 +48,7 @@ def evaluate_champion(
     the settings in `training`): minutes instead of seconds. The page shows the newest of these while they are of the
     same champion and states.
     """
+    workspace = Path(workspace)
     config = config or EvaluationConfig()
     states = current_states(workspace)
     tracking = Tracking(workspace, tracking_uri)
@@ -94,7 +95,7 @@ def judged(
     bundle: Bundle, states: CustomerStates, config: EvaluationConfig, progress: Progress | None = None
 ) -> Evaluation:
     """What `evaluate_bundle` reports."""
-    return evaluate(
+    return evaluate_scorers(
         counted(unseen_batches(states, bundle.manifest), "Evaluating", progress),
         {name: partial(bundle.propensities, model=name) for name in bundle.names},
         ks=config.ks,
@@ -172,7 +173,7 @@ class ModelComparison:
 
 
 def compare_models(
-    workspace: Path,
+    workspace: AnyPath,
     model_a: str,
     model_b: str,
     metric: str,
@@ -194,6 +195,7 @@ def compare_models(
     BadInput : when there is no such metric
     NotFound : when there is no such model
     """
+    workspace = Path(workspace)
     check_ranking_metric(metric)
     config = config or EvaluationConfig()
     states = current_states(workspace)
@@ -211,7 +213,7 @@ def compare_models(
                 f"; {CHAMPION} and {CHALLENGER} stand for what their bundles selected"
             )
         scorers[name] = partial(bundle.propensities, model=model)
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         counted(unseen_batches(states, *(bundle.manifest for bundle in bundles.values())), "Comparing", progress),
         scorers,
         ks=(metric_k(metric),),
@@ -270,7 +272,7 @@ def _learning_curve(
     k = max(config.ks)
     metric = f"map@{k}"
     names = tuple(dict.fromkeys((BASELINE, selected)))
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         counted(unseen_batches(states, bundle.manifest), "Learning curve", progress),
         {
             f"{name} {share}": partial(fitted.propensities, model=BASELINE if name == BASELINE else None)

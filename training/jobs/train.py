@@ -20,11 +20,12 @@ from features import CustomerBlock, CustomerStates, feature_set_of
 from features.build import BuildConfig, build_states
 from features.checks import CheckReport
 from features.errors import BadInput, NotReady
+from features.files import AnyPath
 from features.states import current_states
 
 from ..bundle import Bundle, Layout, manifest_of
 from ..config import EvaluationConfig, TrainingConfig, metric_k
-from ..evaluation import BootstrapInterval, EvaluationBatch, evaluate
+from ..evaluation import BootstrapInterval, EvaluationBatch, evaluate_scorers
 from ..examples import Examples, RememberedExamples
 from ..models import Model
 from ..probabilities.blend import BLEND, Blend, Choices, pooled
@@ -81,7 +82,7 @@ class RetrainOutcome:
 
 
 def train(
-    workspace: Path,
+    workspace: AnyPath,
     config: TrainingConfig | None = None,
     *,
     alias: str = CHAMPION,
@@ -92,6 +93,7 @@ def train(
 
     The alias moves last: a run that dies leaves the champion in use.
     """
+    workspace = Path(workspace)
     config = config or TrainingConfig()
     states = current_states(workspace)
     tracking = Tracking(workspace, tracking_uri)
@@ -184,7 +186,7 @@ def _fit_effects(bundle: Bundle, states: CustomerStates, config: TrainingConfig,
 
 
 def retrain(
-    workspace: Path,
+    workspace: AnyPath,
     build: BuildConfig | None = None,
     training: TrainingConfig | None = None,
     evaluation: EvaluationConfig | None = None,
@@ -202,6 +204,7 @@ def retrain(
     ------
     NotReady : when there is no champion to compare with
     """
+    workspace = Path(workspace)
     training = training or TrainingConfig()
     evaluation = evaluation or EvaluationConfig()
     tracking = Tracking(workspace, tracking_uri)
@@ -212,7 +215,7 @@ def retrain(
     states = built.states
     challenger = train(workspace, training, alias=CHALLENGER, tracking_uri=tracking_uri, progress=progress).version
     bundles = {CHAMPION: Bundle.open(champion.folder), CHALLENGER: Bundle.open(challenger.folder)}
-    comparison = evaluate(
+    comparison = evaluate_scorers(
         counted(unseen_batches(states, *(bundle.manifest for bundle in bundles.values())), "Comparing", progress),
         {role: bundle.propensities for role, bundle in bundles.items()},
         ks=(metric_k(training.select_by),),
@@ -309,7 +312,7 @@ def _select(bundle: Bundle, examples: Examples, config: TrainingConfig) -> tuple
     That is the blend, unless a single model is better beyond noise: its paired interval lies above 0.
     """
     metric = config.select_by
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         (EvaluationBatch(batch, batch.block.positions) for batch in examples.batches()),
         {name: partial(bundle.propensities, model=name) for name in bundle.names},
         ks=(metric_k(metric),),

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from features import CustomerStates, block_of
 from features.errors import BadInput, NotReady
-from features.files import write_text
+from features.files import AnyPath, write_text
 from features.states import current_states
 
 from ..bundle import Bundle
@@ -29,7 +29,7 @@ _BESIDE = ("popularity", "propensity")
 
 
 def measure_uplift(
-    workspace: Path,
+    workspace: AnyPath,
     training: TrainingConfig | None = None,
     evaluation: EvaluationConfig | None = None,
     *,
@@ -46,6 +46,7 @@ def measure_uplift(
     ------
     NotReady : when there are too few contacts with a randomised arm
     """
+    workspace = Path(workspace)
     training, evaluation = training or TrainingConfig(), evaluation or EvaluationConfig()
     config, states = training.uplift, current_states(workspace)
     known = trials_of(states, horizon=training.horizon)

@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from features import CustomerStates
 from features.errors import BadInput
-from features.files import write_text
+from features.files import AnyPath, write_text
 from features.states import current_states
 
 from ..config import TrainingConfig, TuningConfig, metric_k
@@ -105,7 +105,7 @@ class TuneOutcome:
 
 
 def tune(
-    workspace: Path,
+    workspace: AnyPath,
     model: str,
     training: TrainingConfig | None = None,
     tuning: TuningConfig | None = None,
@@ -125,6 +125,7 @@ def tune(
     BadInput : when the model has nothing to tune, or the history is too short
     NotReady : without states, or while another run tunes in the workspace
     """
+    workspace = Path(workspace)
     training, tuning = training or TrainingConfig(), tuning or TuningConfig()
     if not SEARCH_SPACES.get(model):
         raise BadInput(f"{model!r} has no settings to tune; there are: {', '.join(SEARCH_SPACES)}")

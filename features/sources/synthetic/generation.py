@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ...contracts import PRODUCTS
 from ...errors import BadInput
-from ...files import put_in_place
+from ...files import AnyPath, put_in_place
 from .bank import BURN_IN, BlockPlan, SyntheticBank
 from .bookkeeping import BlockRecords
 from .catalogue import Product, products_of
@@ -25,7 +25,7 @@ TABLES_FOLDER = "tables"
 TRUTH_FOLDER = "truth"
 
 
-def generate(bank: SyntheticBank, folder: Path, progress: Progress | None = None) -> None:
+def generate(bank: SyntheticBank, folder: AnyPath, progress: Progress | None = None) -> None:
     """Write the tables of `bank` to `folder`/tables and its truth to `folder`/truth.
 
     Everything is written beside `folder` and moved there when it is complete; an earlier synthetic bank in `folder`
@@ -35,6 +35,7 @@ def generate(bank: SyntheticBank, folder: Path, progress: Progress | None = None
     ------
     BadInput : `folder` holds something else
     """
+    folder = Path(folder)
     _check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f".{folder.name}.unfinished")

@@ -15,8 +15,8 @@ from ...decisions.layers import suitability
 from ...decisions.layers.facts import EXPIRED_ASSESSMENT, MISSING_ASSESSMENT, CustomerFacts
 from ...language import Language
 from ..answer import Answer, Question
+from ..engine import DecisionEngine
 from ..recommendation import ServiceAction, Versions
-from ..recommender import Recommender
 from .dealings import Complaint, Contact, StandingConsent, complaints_of, consents_of, contacts_of
 from .holdings import Balances, ClosedProduct, Holding, balances_of, holdings_of
 from .known import Known, Stretch, iso, stretch_for_json
@@ -126,7 +126,7 @@ class Overview:
 
 
 def overview_of(
-    recommender: Recommender, customer_id: str, fresh: FreshEvents | None = None, day: date | None = None
+    engine: DecisionEngine, customer_id: str, fresh: FreshEvents | None = None, day: date | None = None
 ) -> Overview:
     """What is known of one customer.
 
@@ -139,10 +139,10 @@ def overview_of(
     ------
     NotFound : when the states have no such customer
     """
-    day = day or recommender.day()
+    day = day or engine.day()
     fresh = FreshEvents.none() if fresh is None else fresh.by(day)
-    (answer,) = recommender.answer([Question(customer_id, 1, with_reasons=False)], fresh=fresh, day=day)
-    return overview_from(answer, recommender.policy.policy, fresh)
+    (answer,) = engine.answer([Question(customer_id, 1, with_reasons=False)], fresh=fresh, day=day)
+    return overview_from(answer, engine.policy.policy, fresh)
 
 
 def overview_from(answer: Answer, policy: Policy, fresh: FreshEvents) -> Overview:

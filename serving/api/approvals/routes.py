@@ -145,10 +145,10 @@ async def decided(request: Request, approval_id: ApprovalId, verdict: VerdictReq
 
 async def _ask_for_policy(request: Request, asked: PolicyAsked, principal: Principal, approval_id: str) -> Response:
     service = service_of(request)
-    _, recommender = service.in_use.get()
+    _, engine = service.in_use.get()
     digest = None if asked.policy == "current" else asked.policy
     try:
-        policy = await asyncio.to_thread(propose, service.workspace, digest, recommender.states, service.clock.today())
+        policy = await asyncio.to_thread(propose, service.workspace, digest, engine.states, service.clock.today())
     except (BadInput, BadConfiguration) as error:
         raise BadRequest(str(error)) from None
     standing = await standing_request(service.records, policy.digest)
@@ -160,15 +160,15 @@ async def _ask_for_policy(request: Request, asked: PolicyAsked, principal: Princ
 
 async def _ask_for_consent(request: Request, asked: ConsentAsked, principal: Principal, approval_id: str) -> Response:
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    check_sees(principal, recommender.states, asked.customer_id)
-    known = await service.desk.heard_of(asked.customer_id, recommender)
+    _, engine = service.in_use.get()
+    check_sees(principal, engine.states, asked.customer_id)
+    known = await service.desk.heard_of(asked.customer_id, engine)
     try:
         event = FreshEvent(
-            asked.customer_id, "consent", day_of(asked.day, recommender), purpose=asked.purpose,
+            asked.customer_id, "consent", day_of(asked.day, engine), purpose=asked.purpose,
             channel=asked.channel, granted=True,
         )  # fmt: skip
-        check_event(event, known, recommender)
+        check_event(event, known, engine)
     except BadInput as error:
         raise BadRequest(str(error)) from None
     words = asked.model_dump(mode="json", exclude_unset=True)
@@ -204,9 +204,9 @@ def _could_decide(service: Service, approval: Approval, principal: Principal) ->
 def _sees(service: Service, approval: Approval, principal: Principal) -> bool:
     if approval.customer_id is None:
         return True
-    _, recommender = service.in_use.get()
+    _, engine = service.in_use.get()
     try:
-        check_sees(principal, recommender.states, approval.customer_id)
+        check_sees(principal, engine.states, approval.customer_id)
     except NotFound:
         return False
     return True

@@ -51,16 +51,16 @@ async def book(
     offers, by popularity; then those who are only owed a service action; last those for whom the service fails, with
     the problem. Each that is shown is a decision on record."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    service.limits.check(recommender)
+    _, engine = service.in_use.get()
+    service.limits.check(engine)
     whose, branch = _whose(principal, rm_id)
-    positions = customers_of(recommender.states, rm_id=whose, branch_id=branch)
+    positions = customers_of(engine.states, rm_id=whose, branch_id=branch)
     most = limit_of(service, limit)
-    recommender.check(Question("", most, channel))
-    states = recommender.states
-    fresh, unreadable = await service.desk.happened_in_book(states.ids_of(positions), recommender)
+    engine.check(Question("", most, channel))
+    states = engine.states
+    fresh, unreadable = await service.desk.happened_in_book(states.ids_of(positions), engine)
     unranked = np.array([states.position_of(customer_id) for customer_id in unreadable], dtype=np.int64)
-    ranking = BookRanking(recommender, np.setdiff1d(positions, unranked), fresh, channel=channel, limit=most)
+    ranking = BookRanking(engine, np.setdiff1d(positions, unranked), fresh, channel=channel, limit=most)
     for _ in ranking.steps():
         await asyncio.sleep(0)
     ranked = [each.position for each in ranking.conversations]

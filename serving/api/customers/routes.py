@@ -57,10 +57,10 @@ async def overview(
 ) -> Response:
     """Holdings, tier, balances, contacts, consents and suitability, as a decision made now would see them."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    check_sees(principal, recommender.states, customer_id)
-    fresh = await service.desk.happened_to([customer_id], recommender)
-    found = overview_of(recommender, customer_id, fresh)
+    _, engine = service.in_use.get()
+    check_sees(principal, engine.states, customer_id)
+    fresh = await service.desk.happened_to([customer_id], engine)
+    found = overview_of(engine, customer_id, fresh)
     feedback = await asyncio.to_thread(service.records.newest, _FEEDBACK_READ, customer_id=customer_id, kind=FEEDBACK)
     await put_on_record(request, principal, "overview", customer_id)
     return json_response(found.to_dict(language) | {"referrals": referrals_in(feedback)})
@@ -84,16 +84,16 @@ async def why_not(
 ) -> Response:
     """The layer, the rule and the figures that exclude a product, or how far it is behind the last one suggested."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    check_sees(principal, recommender.states, customer_id)
-    service.limits.check(recommender)
-    fresh = await service.desk.happened_to([customer_id], recommender)
-    found = recommender.why_not(
+    _, engine = service.in_use.get()
+    check_sees(principal, engine.states, customer_id)
+    service.limits.check(engine)
+    fresh = await service.desk.happened_to([customer_id], engine)
+    found = engine.why_not(
         customer_id, product_id, limit_of(service, limit), channel=channel, asked=client_asked or (), fresh=fresh
     )
     await put_on_record(request, principal, "why_not", customer_id)
     answer: dict[str, Any] = {"customer_id": customer_id, "product_id": product_id, **found.to_dict(language)}
-    return json_response(answer | {"versions": recommender.versions.to_dict()})
+    return json_response(answer | {"versions": engine.versions.to_dict()})
 
 
 @batches.post(
@@ -131,8 +131,8 @@ async def answers_of(request: Request, asked: Sequence[Asked]) -> list[orjson.Fr
     NextProductError : when nothing can be answered
     """
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    recommender.check(asked[0].question)  # what all have in common is the request's fault, not the customers'
+    _, engine = service.in_use.get()
+    engine.check(asked[0].question)  # what all have in common is the request's fault, not the customers'
     charge(service, asked[0].principal, len(asked) - 1)
     found = await asyncio.gather(*(service.desk.answer(each, patient=True) for each in asked), return_exceptions=True)
     answers: list[orjson.Fragment | dict[str, Any]] = []

@@ -71,6 +71,6 @@ async def _seen(service: Service, principal: Principal, decision_id: str) -> Sto
         if not principal.sees_everybody:  # whose it was is gone with it: it might have been another's
             raise unknown_decision(decision_id)
         raise Gone(f"decision {decision_id} was erased, or forgotten after the time for which records are kept")
-    _, recommender = service.in_use.get()
-    check_decision_seen(principal, recommender, entry)
+    _, engine = service.in_use.get()
+    check_decision_seen(principal, engine, entry)
     return entry

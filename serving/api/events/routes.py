@@ -48,13 +48,13 @@ async def events(
     without, or from a campaign manager, it waits for the approval of another person (202). One that is withdrawn counts
     at once."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    check_sees(principal, recommender.states, said.customer_id)
+    _, engine = service.in_use.get()
+    check_sees(principal, engine.states, said.customer_id)
     entry_id = entry_id_of("event", principal, idempotency_key)
-    known = await service.desk.heard_of(said.customer_id, recommender, but=entry_id)
+    known = await service.desk.heard_of(said.customer_id, engine, but=entry_id)
     try:
-        event = FreshEvent(**said.model_dump(exclude={"evidence"}) | {"day": day_of(said.day, recommender)})
-        check_event(event, known, recommender)
+        event = FreshEvent(**said.model_dump(exclude={"evidence"}) | {"day": day_of(said.day, engine)})
+        check_event(event, known, engine)
     except BadInput as error:
         raise BadRequest(str(error)) from None
     words = said.model_dump(mode="json", exclude_unset=True)
@@ -66,7 +66,7 @@ async def events(
         told["evidence"] = evidence
     entry = event_entry(event, entry_id=entry_id, told=told)
     before = await written_once(service.records, [entry], "event")
-    counts = counting(entry, event, known, recommender)
+    counts = counting(entry, event, known, engine)
     answer = {
         "event_id": entry.entry_id, "customer_id": event.customer_id, "day": before["day"] if before else event.day,
         "repeated": before is not None, **counts.to_dict(),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from features.errors import BadInput, NotFound
 
 from ...access import Principal
-from ...answering.recommender import Recommender
+from ...answering.engine import DecisionEngine
 from ...desk.customers import NotTheirs, check_sees
 from ...desk.events import Counting, check_room, counting, day_of
 from ...desk.feedback import Feedback, check_referral, feedback_entries, may_conclude, referral_in
@@ -46,16 +46,16 @@ async def feedback(
     """Acceptance, refusal and "later" count from the next decision on. A referral names a colleague; its result is
     feedback of its own that names the referral, and may come from that colleague."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
+    _, engine = service.in_use.get()
     decision = await service.records.find(said.decision_id)
     if decision is None or decision.kind != DECISION or decision.payload is None or decision.customer_id is None:
         raise unknown_decision(said.decision_id)
     referral = await _referral(service, said.referral_id, decision.customer_id)
     # before anything is said of what was sent: to a stranger it must not matter whether there is such a decision
     if referral is None or not may_conclude(principal, referral, said.decision_id):
-        check_decision_seen(principal, recommender, decision)
+        check_decision_seen(principal, engine, decision)
     try:
-        given = Feedback(**said.model_dump() | {"day": day_of(said.day, recommender)})
+        given = Feedback(**said.model_dump() | {"day": day_of(said.day, engine)})
         check_referral(referral, given)
         entry_id = entry_id_of("feedback", principal, idempotency_key)
         entries, event = feedback_entries(
@@ -63,12 +63,12 @@ async def feedback(
             said=said.model_dump(mode="json", exclude_unset=True), principal=principal,
             request_id=request_id_of(request),
         )  # fmt: skip
-        known = await service.desk.heard_of(decision.customer_id, recommender)
+        known = await service.desk.heard_of(decision.customer_id, engine)
         check_room(decision.customer_id, known)
     except BadInput as error:
         raise BadRequest(str(error)) from None
     before = await written_once(service.records, entries, "feedback")
-    counts = Counting(None) if event is None else counting(entries[1], event, known, recommender)
+    counts = Counting(None) if event is None else counting(entries[1], event, known, engine)
     answer = {
         "feedback_id": entry_id, "customer_id": decision.customer_id, "repeated": before is not None,
         "deciding": counts.since is not None, **counts.to_dict(),
@@ -81,7 +81,7 @@ def unknown_decision(decision_id: str) -> NotFound:
     return NotFound(f"decision {decision_id!r} is not on record")
 
 
-def check_decision_seen(principal: Principal, recommender: Recommender, decision: StoredEntry) -> None:
+def check_decision_seen(principal: Principal, engine: DecisionEngine, decision: StoredEntry) -> None:
     """See to it that the decision is about a customer of the principal's.
 
     Raises
@@ -89,7 +89,7 @@ def check_decision_seen(principal: Principal, recommender: Recommender, decision
     NotFound : otherwise, as if there were none
     """
     try:
-        check_sees(principal, recommender.states, str(decision.customer_id))
+        check_sees(principal, engine.states, str(decision.customer_id))
     except NotTheirs as error:
         raise NotTheirs(str(unknown_decision(decision.entry_id)), error.customer_id) from None
     except NotFound:

@@ -27,8 +27,8 @@ async def readyz(request: Request) -> Response:
     writing to where the records lie, once a second at most. Send no requests while not."""
     service = service_of(request)
     warnings = await service.readiness.check()
-    deployment, recommender = service.in_use.get()
-    versions = recommender.versions.to_dict()
+    deployment, engine = service.in_use.get()
+    versions = engine.versions.to_dict()
     told = {"status": "ready", "deployment": deployment.number, "versions": versions, "warnings": warnings}
     return json_response(told)
 

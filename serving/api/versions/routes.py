@@ -25,8 +25,8 @@ router = APIRouter(prefix="/v1", tags=["versions"])
 async def model(request: Request, principal: SeeingVersions) -> Response:
     """What serves, what it was trained from and until when."""
     service = service_of(request)
-    deployment, recommender = service.in_use.get()
-    bundle, states = recommender.bundle, recommender.states
+    deployment, engine = service.in_use.get()
+    bundle, states = engine.bundle, engine.states
     manifest = bundle.manifest
     return json_response(
         {
@@ -41,7 +41,7 @@ async def model(request: Request, principal: SeeingVersions) -> Response:
             "trained_from_states": manifest.build_id,
             "features": len(feature_set_of(states).names),
             "seed": manifest.seed,
-            "versions": recommender.versions.to_dict(),
+            "versions": engine.versions.to_dict(),
         }
     )
 
@@ -56,9 +56,9 @@ async def policy(
 ) -> Response:
     """The rules in words, and the files they were read from."""
     service = service_of(request)
-    _, recommender = service.in_use.get()
-    loaded = recommender.policy
-    words = policy_words(loaded.policy, language, recommender.states.catalogue)
+    _, engine = service.in_use.get()
+    loaded = engine.policy
+    words = policy_words(loaded.policy, language, engine.states.catalogue)
     return json_response(
         {
             "name": loaded.name,
@@ -66,6 +66,6 @@ async def policy(
             "words": [{"heading": heading, "sentences": sentences} for heading, sentences in words],
             "document": loaded.document.data.decode(),
             "suitability_pack": loaded.pack.data.decode(),
-            "versions": recommender.versions.to_dict(),
+            "versions": engine.versions.to_dict(),
         }
     )

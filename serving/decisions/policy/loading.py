@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from features.files import AnyPath
+
 from .errors import Found, errors_in
 from .marked_yaml import Document, Key, read_document
 from .problems import BadPolicy, Problem
@@ -61,7 +63,7 @@ class LoadedPolicy:
         return _located(self.document, self.pack, tuple(key), message, fails=fails)
 
 
-def load_policy(path: Path) -> LoadedPolicy:
+def load_policy(path: AnyPath) -> LoadedPolicy:
     """Read a policy and the suitability pack that it names.
 
     ``suitability.pack`` is the name of a shipped pack, the path of a file (from the policy's folder), or the pack.
@@ -70,7 +72,7 @@ def load_policy(path: Path) -> LoadedPolicy:
     ------
     BadPolicy : naming every problem with file, line, key and rule, one a line
     """
-    return parse_policy(read_document(path, "a policy"))
+    return parse_policy(read_document(Path(path), "a policy"))
 
 
 def parse_policy(document: Document) -> LoadedPolicy:

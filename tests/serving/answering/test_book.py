@@ -97,8 +97,8 @@ class TestCustomersOf:
         with pytest.raises(BadInput, match="Name an RM or a branch"):
             customers_of(states)
 
-    def test_every_customer_of_a_bank_is_in_the_book_of_its_own(self, recommender):
-        states, profile = recommender.states, recommender.states.profile
+    def test_every_customer_of_a_bank_is_in_the_book_of_its_own(self, engine):
+        states, profile = engine.states, engine.states.profile
         known = states.known_at(states.as_of_period)
         newest = dict(zip(known.tolist(), profile.versions_at(known, states.as_of_period), strict=True))
         for column, argument in ((RM_ID, "rm_id"), (BRANCH_ID, "branch_id")):
@@ -130,10 +130,10 @@ def profiles(draw, period):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), rm_id=st.sampled_from([None, "r0", "r1"]), branch_id=st.sampled_from([None, "b0", "b1"]))
-def test_books_are_what_going_through_the_customers_one_by_one_finds(recommender, data, rm_id, branch_id):
-    period = recommender.states.as_of_period
+def test_books_are_what_going_through_the_customers_one_by_one_finds(engine, data, rm_id, branch_id):
+    period = engine.states.as_of_period
     profile = data.draw(profiles(period))
-    states = replace(recommender.states, profile=profile)
+    states = replace(engine.states, profile=profile)
     expected = []
     for customer in range(len(profile.indptr) - 1):
         versions = range(profile.indptr[customer], profile.indptr[customer + 1])
@@ -150,21 +150,21 @@ def test_books_are_what_going_through_the_customers_one_by_one_finds(recommender
 # -------------------------------------------------------------------------------------------------------- the ranking
 
 
-def ranked(recommender, positions, events=(), **how):
+def ranked(engine, positions, events=(), **how):
     if events:
-        recommender = on(recommender, TODAY)
-    ranking = BookRanking(recommender, positions, FreshEvents.of(recommender.states, events), **({"limit": 3} | how))
+        engine = on(engine, TODAY)
+    ranking = BookRanking(engine, positions, FreshEvents.of(engine.states, events), **({"limit": 3} | how))
     for _ in ranking.steps():
         pass
     return ranking.conversations
 
 
-def by_asking_one_by_one(recommender, positions):
+def by_asking_one_by_one(engine, positions):
     """The ranking as the rules have it, from what each customer is recommended."""
     conversations = []
     for position in positions.tolist():
-        customer_id = recommender.states.customer_id(position)
-        found = recommender.recommend(customer_id, 3)
+        customer_id = engine.states.customer_id(position)
+        found = engine.recommend(customer_id, 3)
         owed = bool(found.service_actions)
         if found.suggestions or owed:
             best = found.suggestions[0].priority if found.suggestions else None
@@ -175,9 +175,9 @@ def by_asking_one_by_one(recommender, positions):
     return tuple(conversation for _, conversation in sorted(conversations, key=lambda one: one[0]))
 
 
-def happenings(recommender, positions):
+def happenings(engine, positions):
     """Something of every kind for every second customer; who complains or refuses marketing is offered nothing."""
-    ids = recommender.states.catalogue.product_ids
+    ids = engine.states.catalogue.product_ids
     kinds = [
         {"kind": "consent", "purpose": "personalisation", "granted": False},
         {"kind": "complaint_opened"},
@@ -187,25 +187,25 @@ def happenings(recommender, positions):
         {"kind": "outcome", "product_id": ids[20], "channel": "rm", "outcome": "declined"},
     ]
     return [
-        FreshEvent(recommender.states.customer_id(position), day=TODAY, **kinds[number % len(kinds)])
+        FreshEvent(engine.states.customer_id(position), day=TODAY, **kinds[number % len(kinds)])
         for number, position in enumerate(positions[::2].tolist())
     ]
 
 
 @pytest.fixture(scope="module")
-def positions(recommender):
-    return np.arange(0, recommender.states.n_customers, 4)
+def positions(engine):
+    return np.arange(0, engine.states.n_customers, 4)
 
 
 @pytest.fixture(scope="module")
-def events(recommender, positions):
-    return happenings(recommender, positions)
+def events(engine, positions):
+    return happenings(engine, positions)
 
 
 class TestBookRanking:
-    def test_is_what_asking_for_each_customer_gives(self, recommender, positions, events):
-        found = ranked(recommender, positions, events)
-        assert found == by_asking_one_by_one(After(recommender, events), positions)
+    def test_is_what_asking_for_each_customer_gives(self, engine, positions, events):
+        found = ranked(engine, positions, events)
+        assert found == by_asking_one_by_one(After(engine, events), positions)
         places = [2 if c.priority is None else 0 if c.personalised else 1 for c in found]
         assert places == sorted(places)
         assert min(places.count(place) for place in (0, 1, 2)) > 5
@@ -213,25 +213,25 @@ class TestBookRanking:
         assert any(c.triggers for c in found)
         assert any(c.is_owed_service for c in found if c.priority is not None)
 
-    def test_without_events_too(self, recommender, positions):
-        assert ranked(recommender, positions) == by_asking_one_by_one(recommender, positions)
+    def test_without_events_too(self, engine, positions):
+        assert ranked(engine, positions) == by_asking_one_by_one(engine, positions)
 
     @pytest.mark.parametrize("size", [1, 7, 64, 170, 512])
-    def test_does_not_depend_on_how_many_are_decided_at_once(self, recommender, positions, events, size, monkeypatch):
-        expected = ranked(recommender, positions, events)
+    def test_does_not_depend_on_how_many_are_decided_at_once(self, engine, positions, events, size, monkeypatch):
+        expected = ranked(engine, positions, events)
         monkeypatch.setattr(book, "STEP", size)
-        assert ranked(recommender, positions, events) == expected
+        assert ranked(engine, positions, events) == expected
 
-    def test_nor_on_the_order_of_positions(self, recommender, positions, events):
-        assert ranked(recommender, positions[::-1], events) == ranked(recommender, positions, events)
+    def test_nor_on_the_order_of_positions(self, engine, positions, events):
+        assert ranked(engine, positions[::-1], events) == ranked(engine, positions, events)
 
-    def test_nor_on_how_many_suggestions_are_shown(self, recommender, positions, events):
-        few, many = ranked(recommender, positions, events, limit=1), ranked(recommender, positions, events, limit=50)
+    def test_nor_on_how_many_suggestions_are_shown(self, engine, positions, events):
+        few, many = ranked(engine, positions, events, limit=1), ranked(engine, positions, events, limit=50)
         assert few == many
 
-    def test_a_step_decides_for_few_customers(self, recommender, positions, monkeypatch):
+    def test_a_step_decides_for_few_customers(self, engine, positions, monkeypatch):
         monkeypatch.setattr(book, "STEP", 50)
-        ranking = BookRanking(recommender, positions, FreshEvents.none(), limit=1)
+        ranking = BookRanking(engine, positions, FreshEvents.none(), limit=1)
         assert ranking.conversations == ()
         counts = []
         for _ in ranking.steps():
@@ -244,7 +244,7 @@ class TestBookRanking:
         assert list(ranking.steps()) == []  # nobody is decided for twice
         assert ranking.conversations == complete
 
-    def test_others_on_the_event_loop_have_their_turn(self, recommender, positions, monkeypatch):
+    def test_others_on_the_event_loop_have_their_turn(self, engine, positions, monkeypatch):
         monkeypatch.setattr(book, "STEP", 20)
         turns = []
 
@@ -257,7 +257,7 @@ class TestBookRanking:
 
         async def rank():
             busy = asyncio.create_task(others())
-            ranking = BookRanking(recommender, positions, FreshEvents.none(), limit=1)
+            ranking = BookRanking(engine, positions, FreshEvents.none(), limit=1)
             for _ in ranking.steps():
                 steps.append(None)
                 await asyncio.sleep(0)
@@ -265,45 +265,45 @@ class TestBookRanking:
             return ranking.conversations
 
         found = asyncio.run(rank())
-        assert found == ranked(recommender, positions)
+        assert found == ranked(engine, positions)
         assert set(turns) >= set(range(1, len(steps)))
 
-    def test_an_empty_book(self, recommender):
-        assert ranked(recommender, np.zeros(0, dtype=np.int64)) == ()
+    def test_an_empty_book(self, engine):
+        assert ranked(engine, np.zeros(0, dtype=np.int64)) == ()
 
-    def test_customers_with_nothing_are_left_out(self, recommender, positions):
+    def test_customers_with_nothing_are_left_out(self, engine, positions):
         refused = [
-            FreshEvent(recommender.states.customer_id(position), "consent", TODAY, purpose="marketing", granted=False)
+            FreshEvent(engine.states.customer_id(position), "consent", TODAY, purpose="marketing", granted=False)
             for position in positions.tolist()
         ]
-        found = ranked(recommender, positions, refused)
+        found = ranked(engine, positions, refused)
         assert 0 < len(found) < len(positions)
         assert all(c.priority is None and c.is_owed_service for c in found)
         assert [c.position for c in found] == sorted(c.position for c in found)
 
-    def test_a_channel_that_the_policy_has_not_is_not_found(self, recommender, positions):
+    def test_a_channel_that_the_policy_has_not_is_not_found(self, engine, positions):
         with pytest.raises(NotFound, match="has no channel 'pigeon'"):
-            ranked(recommender, positions, channel="pigeon")
+            ranked(engine, positions, channel="pigeon")
 
-    def test_the_channel_counts(self, recommender, positions):
+    def test_the_channel_counts(self, engine, positions):
         by_phone = [
             FreshEvent(
-                recommender.states.customer_id(position), "consent", TODAY, purpose="marketing", channel="phone",
+                engine.states.customer_id(position), "consent", TODAY, purpose="marketing", channel="phone",
                 granted=False,
             )
             for position in positions.tolist()
         ]  # fmt: skip
-        assert all(c.priority is None for c in ranked(recommender, positions, by_phone, channel="phone"))
-        that_day = on(recommender, TODAY)
-        assert ranked(recommender, positions, by_phone, channel="rm") == ranked(that_day, positions)
-        assert ranked(recommender, positions, by_phone) == ranked(that_day, positions)
+        assert all(c.priority is None for c in ranked(engine, positions, by_phone, channel="phone"))
+        that_day = on(engine, TODAY)
+        assert ranked(engine, positions, by_phone, channel="rm") == ranked(that_day, positions)
+        assert ranked(engine, positions, by_phone) == ranked(that_day, positions)
 
-    def test_no_suggestions_at_all_are_refused(self, recommender, positions):
+    def test_no_suggestions_at_all_are_refused(self, engine, positions):
         with pytest.raises(BadInput, match="limit 0"):
-            ranked(recommender, positions, limit=0)
+            ranked(engine, positions, limit=0)
 
 
-def test_ties_go_to_the_lower_customer_id(recommender, positions, monkeypatch):
+def test_ties_go_to_the_lower_customer_id(engine, positions, monkeypatch):
     """Made by hand: what is decided for six customers, in two steps of three and in no order."""
     decisions = {
         # position: best product, its priority, personalised, service actions, triggers
@@ -324,9 +324,9 @@ def test_ties_go_to_the_lower_customer_id(recommender, positions, monkeypatch):
             personalised=personalised, service_actions=actions.astype(np.uint16), triggers=triggers.astype(np.uint16),
         )  # fmt: skip
 
-    monkeypatch.setattr(type(recommender), "decide", decide)
+    monkeypatch.setattr(type(engine), "decide", decide)
     monkeypatch.setattr(book, "STEP", 3)
-    assert ranked(recommender, np.array(list(decisions))) == (
+    assert ranked(engine, np.array(list(decisions))) == (
         Conversation(2, 5.0, True, True, 0),
         Conversation(9, 5.0, True, False, 1),
         Conversation(8, 0.0, True, False, 0),

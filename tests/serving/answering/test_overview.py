@@ -61,9 +61,9 @@ def seen(states, policy, customer_id, events=(), day=None):
 # -------------------------------------------------------------------------------------------- a trained bank, everybody
 
 
-def events_for(recommender, day):
+def events_for(engine, day):
     """Something of every kind, for every third customer."""
-    states, ids = recommender.states, recommender.states.catalogue.product_ids
+    states, ids = engine.states, engine.states.catalogue.product_ids
     kinds = [
         {"kind": "opened", "product_id": ids[5]},
         {"kind": "closed", "product_id": ids[8]},
@@ -83,16 +83,16 @@ def events_for(recommender, day):
 
 
 @pytest.mark.parametrize("days_later", [0, 200])
-def test_agrees_with_the_decision_for_every_customer(recommender, days_later):
+def test_agrees_with_the_decision_for_every_customer(engine, days_later):
     day = date(2026, 6, 30) + timedelta(days=days_later)
-    states, policy = recommender.states, recommender.policy.policy
-    fresh = FreshEvents.of(states, events_for(recommender, day) if days_later else [])
+    states, policy = engine.states, engine.policy.policy
+    fresh = FreshEvents.of(states, events_for(engine, day) if days_later else [])
     everybody = [states.customer_id(position) for position in range(states.n_customers)]
-    ratings = recommender.compiled_for(policy).suitability.ratings
+    ratings = engine.compiled_for(policy).suitability.ratings
     seen_so_far = set()
     questions = [Question(c, 1, "phone", with_reasons=False) for c in everybody]
-    for answer in recommender.answer(questions, fresh=fresh, day=day):
-        found = overview_of(recommender, answer.question.customer_id, fresh, day=day)
+    for answer in engine.answer(questions, fresh=fresh, day=day):
+        found = overview_of(engine, answer.question.customer_id, fresh, day=day)
         bits, facts, row = answer.decisions.excluded[answer.row], answer.decisions.facts, answer.row
 
         def excluded(reason, bits=bits):
@@ -136,20 +136,20 @@ def test_agrees_with_the_decision_for_every_customer(recommender, days_later):
     assert len({what for what in seen_so_far if what[0] == "ratings"}) > 3
 
 
-def test_by_default_it_is_that_of_a_decision_made_now(recommender):
+def test_by_default_it_is_that_of_a_decision_made_now(engine):
     today, tomorrow = date(2026, 7, 3), date(2026, 7, 4)
-    fresh = FreshEvents.of(recommender.states, [FreshEvent("R0000003", "complaint_opened", tomorrow)])
-    assert overview_of(recommender, "R0000003").day == date(2026, 6, 30)
-    later = overview_of(on(recommender, today), "R0000003", fresh)
+    fresh = FreshEvents.of(engine.states, [FreshEvent("R0000003", "complaint_opened", tomorrow)])
+    assert overview_of(engine, "R0000003").day == date(2026, 6, 30)
+    later = overview_of(on(engine, today), "R0000003", fresh)
     assert later.day == today
     assert [complaint.opened_on for complaint in later.complaints] == [today]  # whatever day it bears, it has been made
-    assert overview_of(recommender, "R0000003").complaints == ()
-    assert later.versions == recommender.versions
+    assert overview_of(engine, "R0000003").complaints == ()
+    assert later.versions == engine.versions
 
 
-def test_an_unknown_customer_is_not_found(recommender):
+def test_an_unknown_customer_is_not_found(engine):
     with pytest.raises(NotFound, match="'nobody' is not in the states of 2026-06-30"):
-        overview_of(recommender, "nobody")
+        overview_of(engine, "nobody")
 
 
 # ------------------------------------------------------------------------------------- random banks, against the oracle
@@ -668,12 +668,10 @@ class TestForJson:
         assert english["profile_since"] == {"first_day": "2024-05-01", "last_day": "2024-05-31"}
         assert english["versions"] == VERSIONS.to_dict()
 
-    def test_service_actions_in_both_languages(self, recommender):
-        asking = recommender.answer(
-            [Question(recommender.states.customer_id(p), 1, with_reasons=False) for p in range(100)]
-        )
+    def test_service_actions_in_both_languages(self, engine):
+        asking = engine.answer([Question(engine.states.customer_id(p), 1, with_reasons=False) for p in range(100)])
         owed = next(answer.question.customer_id for answer in asking if answer.recommendation.service_actions)
-        found = overview_of(recommender, owed)
+        found = overview_of(engine, owed)
         action = found.service_actions[0]
         assert found.to_dict(Language.EN)["service_actions"][0] == {"action": action.action, "text": action.text}
         assert found.to_dict(Language.ZH)["service_actions"][0] == {"action": action.action, "text": action.text_zh}

@@ -42,8 +42,8 @@ class Bank:
         return self.app.state.service
 
     @property
-    def recommender(self):
-        return self.service.in_use.get().recommender
+    def engine(self):
+        return self.service.in_use.get().engine
 
     def token(self, role=Role.ADMINISTRATOR, **claims):
         return issue_demo_token(self.workspace, Role(role), **claims)
@@ -67,7 +67,7 @@ class Bank:
         return self.ask("POST", path, caller, **options)
 
     def customers_of_rm(self, rm_id):
-        states = self.recommender.states
+        states = self.engine.states
         return [states.customer_id(position) for position in customers_of(states, rm_id=rm_id)]
 
 

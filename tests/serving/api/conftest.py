@@ -13,7 +13,7 @@ def bank(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rms(bank):
     """Two RMs, the one of most customers first."""
-    vocabulary = bank.recommender.states.profile.vocabularies[RM_ID]
+    vocabulary = bank.engine.states.profile.vocabularies[RM_ID]
     books = sorted(vocabulary, key=lambda rm_id: (-len(bank.customers_of_rm(rm_id)), rm_id))
     assert len(bank.customers_of_rm(books[0])) > 3
     assert bank.customers_of_rm(books[1])
@@ -24,7 +24,7 @@ def rms(bank):
 def mine(bank, rms):
     """A customer of the first RM, to whom something is suggested."""
     for customer_id in bank.customers_of_rm(rms[0]):
-        if bank.recommender.recommend(customer_id, 3).suggestions:
+        if bank.engine.recommend(customer_id, 3).suggestions:
             return customer_id
     raise AssertionError("nothing is suggested to any of the RM's customers")
 
@@ -42,6 +42,6 @@ def other_rm(bank, rms):
 @pytest.fixture(scope="module")
 def lead(bank, mine):
     """The lead of the branch of `mine`."""
-    states = bank.recommender.states
+    states = bank.engine.states
     version = states.profile.indptr[states.position_of(mine) + 1] - 1
     return bank.token("team_lead", branch_id=states.profile.text(BRANCH_ID, version))

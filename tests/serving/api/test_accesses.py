@@ -42,7 +42,7 @@ def here(own_bank, rms):
 
 def test_looks(own_bank, here, rms, accesses):
     customer, rm, _ = here
-    product = own_bank.recommender.states.catalogue.product_ids[0]
+    product = own_bank.engine.states.catalogue.product_ids[0]
     decision = own_bank.get(RECOMMENDATIONS.format(customer), rm).json()["decision_id"]
     assert accesses() == []  # a decision is a record of its own
     assert own_bank.get(f"/v1/customers/{customer}", rm).status_code == 200

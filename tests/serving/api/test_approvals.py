@@ -20,7 +20,7 @@ REFUSE = {"decision": "refuse", "reason": "the form is unsigned"}
 @pytest.fixture
 def customer(bank, rms):
     """A customer of the first RM's who would be suggested something, had they not refused marketing the day before."""
-    before = (bank.recommender.day() - timedelta(days=1)).isoformat()
+    before = (bank.engine.day() - timedelta(days=1)).isoformat()
     for customer_id in bank.customers_of_rm(rms[0]):
         if not events_of(bank, customer_id) and suggested(bank, customer_id):
             refused = {"customer_id": customer_id, "kind": "consent", "purpose": "marketing", "granted": False}
@@ -302,7 +302,7 @@ class TestOnRecord:
 @pytest.fixture
 def own_bank(trained, tmp_path):
     with bank_of(trained, tmp_path) as running:
-        states = running.recommender.states
+        states = running.engine.states
         running.customers = [states.customer_id(position) for position in range(3)]
         yield running
 

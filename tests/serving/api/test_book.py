@@ -113,16 +113,16 @@ def test_a_customer_whose_record_is_broken_has_a_problem_in_place_of_the_answer(
 def test_a_customer_for_whom_ranking_fails_fails_no_others(own_bank, rms, monkeypatch):
     token = own_bank.token("rm", rm_id=rms[0])
     before = own_bank.get(ROUTE, token, params={"size": 100}).json()
-    recommender = own_bank.recommender
-    broken = recommender.states.position_of(before["conversations"][0]["customer_id"])
-    decide = recommender.decide
+    engine = own_bank.engine
+    broken = engine.states.position_of(before["conversations"][0]["customer_id"])
+    decide = engine.decide
 
     def decide_for_others(block, *told, **named):
         if broken in block.positions:
             raise ValueError("a corrupt row")
         return decide(block, *told, **named)
 
-    monkeypatch.setattr(recommender, "decide", decide_for_others)
+    monkeypatch.setattr(engine, "decide", decide_for_others)
     after = own_bank.get(ROUTE, token, params={"size": 100}).json()
     assert after["total"] == before["total"]
     assert [each["customer_id"] for each in after["conversations"]] == [

@@ -45,8 +45,8 @@ class TestDecision:
             "language": "zh",
         }  # fmt: skip
         assert record["caller"]["rm_id"] == rms[0]
-        assert record["versions"] == bank.recommender.versions.to_dict()
-        catalogue = bank.recommender.states.catalogue.product_ids
+        assert record["versions"] == bank.engine.versions.to_dict()
+        catalogue = bank.engine.states.catalogue.product_ids
         assert all(len(values) == len(catalogue) for values in record["factors"].values())
         for each in shown["recommendations"]:
             place = catalogue.index(each["product_id"])
@@ -56,7 +56,7 @@ class TestDecision:
         others = set(catalogue) - {each["product_id"] for each in shown["recommendations"]}
         assert set(record["excluded"]) == others
         for product_id in others:
-            assert record["excluded"][product_id] == list(bank.recommender.why_not(mine, product_id, 3).reasons)
+            assert record["excluded"][product_id] == list(bank.engine.why_not(mine, product_id, 3).reasons)
 
     def test_held_products_are_in_the_state_as_used(self, bank, answered, mine, rm):
         record = bank.get(f"/v1/decisions/{answered.json()['decision_id']}", rm).json()
@@ -111,8 +111,8 @@ class TestReplay:
 
     def test_it_gives_the_same_bytes_whatever_was_asked_and_has_happened_since(self, bank, rms, rm):
         customers = bank.customers_of_rm(rms[0])[:4]
-        product = bank.recommender.states.catalogue.product_ids[3]
-        family = bank.recommender.states.catalogue.products[3].family
+        product = bank.engine.states.catalogue.product_ids[3]
+        family = bank.engine.states.catalogue.products[3].family
         before = [
             bank.get(RECOMMENDATIONS.format(customer), rm, params=params)
             for customer in customers
@@ -153,11 +153,11 @@ def own_bank(trained, tmp_path):
 
 @pytest.fixture
 def customer(own_bank):
-    states = own_bank.recommender.states
+    states = own_bank.engine.states
     return next(
         customer_id
         for customer_id in map(states.customer_id, range(states.n_customers))
-        if own_bank.recommender.recommend(customer_id, 3).suggestions
+        if own_bank.engine.recommend(customer_id, 3).suggestions
     )
 
 
@@ -306,7 +306,7 @@ class TestManyReplays:
 
     def test_versions_out_of_use_are_opened_once_for_a_while(self, own_bank, customer, computed):
         answers = [own_bank.get(RECOMMENDATIONS.format(customer), params={"limit": n}) for n in (1, 2, 3)]
-        before = own_bank.recommender
+        before = own_bank.engine
         policy = own_bank.workspace / "policy.yaml"
         policy.write_text(demonstration_policy_path().read_text("utf-8") + "# edited\n", "utf-8")
         assert own_bank.post("/v1/admin/swap", json={}).status_code == 200

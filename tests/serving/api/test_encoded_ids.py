@@ -23,8 +23,8 @@ ids = (
 @pytest.fixture
 def asked_about(bank, monkeypatch):
     """Ids that reached a route as customer or product."""
-    states = type(bank.recommender.states)
-    catalogue = type(bank.recommender.states.catalogue)
+    states = type(bank.engine.states)
+    catalogue = type(bank.engine.states.catalogue)
     seen = []
 
     def nobody(self, one_or_many):
@@ -52,7 +52,7 @@ def test_every_customer_can_be_addressed(bank, asked_about, customer_id):
 @given(product_id=ids)
 def test_every_product_can_be_addressed(bank, monkeypatch, asked_about, product_id):
     monkeypatch.undo()
-    catalogue = type(bank.recommender.states.catalogue)
+    catalogue = type(bank.engine.states.catalogue)
     seen = []
 
     def no_such(self, one):
@@ -60,7 +60,7 @@ def test_every_product_can_be_addressed(bank, monkeypatch, asked_about, product_
         raise NotFound("nothing")
 
     monkeypatch.setattr(catalogue, "position_of", no_such)
-    customer_id = bank.recommender.states.customer_id(0)
+    customer_id = bank.engine.states.customer_id(0)
     answer = bank.get(f"/v1/customers/{customer_id}/products/{quote(product_id, safe='')}/why-not")
     assert_problem(answer, 404, "nothing")
     assert seen[0] == product_id

@@ -47,7 +47,7 @@ def test_a_product_just_opened_is_held_and_one_closed_is_not(bank, customer, rm)
     told = {"customer_id": customer, "kind": "opened", "product_id": product}
     answer = bank.post(ROUTE, rm, json=told)
     assert answer.status_code == 201
-    assert answer.json()["day"] == bank.recommender.day().isoformat()
+    assert answer.json()["day"] == bank.engine.day().isoformat()
     assert product not in suggested(bank, customer)
     why = bank.get(f"/v1/customers/{customer}/products/{product}/why-not").json()
     assert why["reason"] == "HELD"
@@ -120,7 +120,7 @@ def test_what_is_no_event_is_refused_by_name(bank, mine, told, said):
 def test_nothing_has_happened_after_the_day_of_decisions(bank, customer, days):
     """Broken before: an event of tomorrow, or of today where decisions are made for the day of the data, moved the day
     of that customer's decisions to its own, and refusals lapsed."""
-    day = bank.recommender.day()
+    day = bank.engine.day()
     told = {"customer_id": customer, "kind": "complaint_opened", "day": (day + timedelta(days)).isoformat()}
     assert_problem(bank.post(ROUTE, json=told), 422, "has not come", f"decisions are made for {day}")
     assert bank.get(f"/v1/customers/{customer}/recommendations").json()["day"] == day.isoformat()
@@ -128,7 +128,7 @@ def test_nothing_has_happened_after_the_day_of_decisions(bank, customer, days):
 
 def test_an_event_on_record_of_a_later_day_counts_as_of_the_day_of_decisions(bank, customer):
     """As an older version took it, or one under a policy that decided for today: it has happened."""
-    day = bank.recommender.day()
+    day = bank.engine.day()
     refusal = FreshEvent(customer, "consent", day + timedelta(150), purpose="marketing", granted=False)
     bank.run(bank.service.records.append([event_entry(refusal, entry_id=f"later-{customer}", told={})]))
     answer = bank.get(f"/v1/customers/{customer}/recommendations").json()
@@ -156,7 +156,7 @@ def held(bank, customer_id):
 def test_what_cannot_have_happened_is_refused_by_name(bank, customer, told, said):
     """Broken before: all of it was answered 201, and had no effect or one that made no sense."""
     if told.get("product_id") == "corporate_deposit":
-        catalogue = bank.recommender.states.catalogue
+        catalogue = bank.engine.states.catalogue
         told = told | {"product_id": next(p.product_id for p in catalogue.products if p.customer_kind == "corporate")}
     assert_problem(bank.post(ROUTE, json={"customer_id": customer} | told), 422, said)
     assert not bank.run(bank.service.records.events_of([customer]))
@@ -169,7 +169,7 @@ def test_what_is_not_held_cannot_be_closed(bank, customer):
 
 
 def test_what_was_opened_cannot_have_been_closed_before(bank, customer):
-    product, day = suggested(bank, customer)[0], bank.recommender.day()
+    product, day = suggested(bank, customer)[0], bank.engine.day()
     told = {"customer_id": customer, "kind": "opened", "product_id": product, "day": day.isoformat()}
     assert bank.post(ROUTE, json=told).status_code == 201
     before = told | {"kind": "closed", "day": (day - timedelta(3)).isoformat()}
@@ -180,10 +180,10 @@ def test_a_consent_that_counts_for_nothing_is_said_to(bank, customer):
     """Of two answers of one day the refusal counts."""
     told = {"customer_id": customer, "kind": "consent", "purpose": "marketing"}
     refused = bank.post(ROUTE, json=told | {"granted": False}).json()
-    assert refused["counts_from"] == bank.recommender.day().isoformat()
+    assert refused["counts_from"] == bank.engine.day().isoformat()
     granted = bank.post(ROUTE, json=told | {"granted": True, "evidence": "form 1"}).json()
     assert granted["counts_from"] is None
-    assert granted["because"].startswith(f"a refusal of {bank.recommender.day()} stands")
+    assert granted["because"].startswith(f"a refusal of {bank.engine.day()} stands")
     assert "拒绝" in granted["because_zh"]
     assert suggested(bank, customer) == []
 
@@ -193,8 +193,8 @@ def test_asked_again_after_midnight_without_a_day_it_is_the_same(bank, customer,
     key = {"Idempotency-Key": f"midnight-{customer}"}
     told = {"customer_id": customer, "kind": "balance_jump", "amount": 7.0}
     first = bank.post(ROUTE, json=told, headers=key)
-    tomorrow = bank.recommender.day() + timedelta(1)
-    monkeypatch.setattr(type(bank.recommender), "day", lambda _: tomorrow)
+    tomorrow = bank.engine.day() + timedelta(1)
+    monkeypatch.setattr(type(bank.engine), "day", lambda _: tomorrow)
     again = bank.post(ROUTE, json=told, headers=key)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["day"] == first.json()["day"] != tomorrow.isoformat()
@@ -219,17 +219,17 @@ def test_unknown_products_are_not_found(bank, mine):
 def test_what_is_booked_late_counts(bank, customer, days):
     """Broken before: an event of a day that the states know was taken, and had no effect."""
     before = suggested(bank, customer)
-    day = (date.fromisoformat(bank.recommender.states.manifest.known_to) - timedelta(days)).isoformat()
+    day = (date.fromisoformat(bank.engine.states.manifest.known_to) - timedelta(days)).isoformat()
     told = {"customer_id": customer, "kind": "opened", "product_id": before[0], "day": day}
     answer = bank.post(ROUTE, json=told)
     assert answer.status_code == 201
-    assert answer.json()["counts_from"] == bank.recommender.day().isoformat()
+    assert answer.json()["counts_from"] == bank.engine.day().isoformat()
     assert before[0] not in suggested(bank, customer)
 
 
 def test_what_the_tables_told_the_states_is_not_counted_twice(bank, customer):
     """An event of before the newest fact of the tables that was on record by then is in the states, if it is true."""
-    known_to = date.fromisoformat(bank.recommender.states.manifest.known_to)
+    known_to = date.fromisoformat(bank.engine.states.manifest.known_to)
     before = suggested(bank, customer)
     event = FreshEvent(customer, "opened", known_to - timedelta(1), product_id=before[0])
     entry = event_entry(event, entry_id=f"early-{customer}", told={})
@@ -239,7 +239,7 @@ def test_what_the_tables_told_the_states_is_not_counted_twice(bank, customer):
 
 
 def test_a_refusal_counts_whenever_it_was_given(bank, customer):
-    day = (date.fromisoformat(bank.recommender.states.manifest.known_to) - timedelta(days=1)).isoformat()
+    day = (date.fromisoformat(bank.engine.states.manifest.known_to) - timedelta(days=1)).isoformat()
     told = {"customer_id": customer, "kind": "consent", "purpose": "marketing", "granted": False, "day": day}
     assert bank.post(ROUTE, json=told).status_code == 201
     newest = bank.get(f"/v1/customers/{customer}").json()["consents"]
@@ -254,7 +254,7 @@ def test_events_are_on_record_with_who_told_them(bank, customer, rm):
     entry = bank.run(bank.service.records.find(answer.json()["event_id"]))
     content = orjson.loads(entry.payload)
     assert content["event"] == {
-        "customer_id": customer, "kind": "complaint_opened", "day": bank.recommender.day().isoformat(),
+        "customer_id": customer, "kind": "complaint_opened", "day": bank.engine.day().isoformat(),
     }  # fmt: skip
     assert content["caller"]["role"] == "rm"
     assert content["request_id"] == "told-1"

@@ -54,7 +54,7 @@ def test_what_was_declined_is_not_suggested_again(bank, decision, rm):
 
 
 def test_who_says_later_is_left_in_peace_until_then(bank, decision, rm):
-    until = (bank.recommender.day() + timedelta(days=40)).isoformat()
+    until = (bank.engine.day() + timedelta(days=40)).isoformat()
     said = told(decision, "later", until=until)
     assert bank.post(ROUTE, rm, json=said).status_code == 201
     assert said["product_id"] not in suggested(bank, decision)
@@ -79,14 +79,14 @@ def test_the_same_key_counts_once(bank, decision, rm):
 def test_one_conversation_is_one_contact(bank, rm, decision):
     """Broken before: a product declined and another accepted in the same conversation, or a double click, counted as
     several contacts, and the limit on contacts silenced everything."""
-    rules = [rule for rule in bank.recommender.policy.policy.contact_policy.rules if rule.after.outcome == "contacted"]
+    rules = [rule for rule in bank.engine.policy.policy.contact_policy.rules if rule.after.outcome == "contacted"]
     limit = min(rule.after.times for rule in rules if rule.scope == "all")
     products = [each["product_id"] for each in decision["recommendations"]]
     assert len(products) >= limit > 1
     for product in products[:limit]:
         for _ in range(2):
             said = told(decision, "accepted") | {"product_id": product}
-            assert bank.post(ROUTE, rm, json=said).json()["counts_from"] == bank.recommender.day().isoformat()
+            assert bank.post(ROUTE, rm, json=said).json()["counts_from"] == bank.engine.day().isoformat()
     answer = bank.get(f"/v1/customers/{decision['customer_id']}/products/fund_equity/why-not").json()
     assert "CONTACT_LIMIT_REACHED" not in answer["reasons"]
 
@@ -109,7 +109,7 @@ class TestReferral:
         subject = orjson.loads(bank.run(bank.service.records.find(referral_id)).payload)["caller"]["subject"]
         (listed,) = overview["referrals"]
         assert listed == {
-            "referral_id": referral_id, "product_id": said["product_id"], "day": bank.recommender.day().isoformat(),
+            "referral_id": referral_id, "product_id": said["product_id"], "day": bank.engine.day().isoformat(),
             "referred_by": subject, "referred_to": rms[1], "result": None,
             "result_on": None,
         }  # fmt: skip
@@ -117,7 +117,7 @@ class TestReferral:
         result = told(decision, "accepted", referral_id=referral_id)
         assert bank.post(ROUTE, other_rm, json=result).status_code == 201
         (listed,) = bank.get(f"/v1/customers/{decision['customer_id']}", rm).json()["referrals"]
-        assert (listed["result"], listed["result_on"]) == ("accepted", bank.recommender.day().isoformat())
+        assert (listed["result"], listed["result_on"]) == ("accepted", bank.engine.day().isoformat())
 
     def test_whom_it_was_not_referred_to_learns_nothing(self, bank, decision, rms, rm, other_rm):
         referral = bank.post(ROUTE, rm, json=told(decision, "referred", referred_to="RM-somebody-else")).json()

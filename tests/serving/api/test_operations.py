@@ -40,7 +40,7 @@ class TestReadiness:
     def test_it_says_what_is_in_use(self, bank):
         found = bank.get("/readyz", "").json()
         assert found["status"] == "ready"
-        assert found["versions"] == bank.recommender.versions.to_dict()
+        assert found["versions"] == bank.engine.versions.to_dict()
 
     def test_without_states_it_says_which_job_to_run(self, tmp_path):
         create_demo_key(tmp_path)
@@ -101,14 +101,14 @@ class TestVersions:
 
     def test_the_model_in_use(self, bank, rm):
         found = bank.get("/v1/model", rm).json()
-        manifest = bank.recommender.bundle.manifest
+        manifest = bank.engine.bundle.manifest
         for name in ("selected", "horizon", "seed"):
             assert found[name] == getattr(manifest, name)
-        assert found["trained_to"] == bank.recommender.states.calendar.end_of(manifest.trained_to).isoformat()
-        assert found["features"] == len(feature_set_of(bank.recommender.states).names)
+        assert found["trained_to"] == bank.engine.states.calendar.end_of(manifest.trained_to).isoformat()
+        assert found["features"] == len(feature_set_of(bank.engine.states).names)
 
     def test_the_policy_in_use_in_words_and_as_written(self, bank, rm):
-        loaded = bank.recommender.policy
+        loaded = bank.engine.policy
         for language, word in (("en", "Policy demo"), ("zh", "demo")):
             found = bank.get("/v1/policy", rm, params={"language": language}).json()
             assert found["name"] == loaded.name
@@ -152,7 +152,7 @@ def test_answers_about_many_customers_cost_as_many_requests(trained, tmp_path):
     shutil.copytree(trained, workspace)
     create_demo_key(workspace)
     with Bank(workspace, access={"requests_per_second": 0.01, "burst": 10}) as running:
-        ids = [running.recommender.states.customer_id(position) for position in range(11)]
+        ids = [running.engine.states.customer_id(position) for position in range(11)]
 
         def batch(n, token):
             return running.post("/v1/recommendations:batch", token, json={"customer_ids": ids[:n]})
@@ -175,7 +175,7 @@ def test_a_page_of_a_book_costs_a_request_a_customer(trained, tmp_path):
     shutil.copytree(trained, workspace)
     create_demo_key(workspace)
     with Bank(workspace, access={"requests_per_second": 0.01, "burst": 10}) as running:
-        rm_ids = running.recommender.states.profile.vocabularies["rm_id"]
+        rm_ids = running.engine.states.profile.vocabularies["rm_id"]
         rm_id = max(rm_ids, key=lambda each: len(running.customers_of_rm(each)))
         token = running.token("rm", rm_id=rm_id)
         shown = running.get("/v1/book", token, params={"size": 3}).json()["conversations"]

@@ -69,7 +69,7 @@ def test_a_zero_byte_is_no_second_name(bank):
     body = {"customer_ids": ["R0000001\x00"]}
     assert_problem(bank.post("/v1/recommendations:batch", json=body), 422, "customer_ids")
     with pytest.raises(Exception, match="not in the states"):
-        bank.recommender.states.position_of("R0000001\x00")
+        bank.engine.states.position_of("R0000001\x00")
 
 
 def test_reasons_speak_chinese(bank, mine):

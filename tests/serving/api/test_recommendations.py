@@ -18,12 +18,12 @@ class TestRecommendations:
         nobodys = assert_problem(bank.get(ROUTE.format("nobody"), other_rm), 404, "nobody")
         assert theirs["detail"].replace(mine, "nobody") == nobodys["detail"]
 
-    def test_an_rm_sees_what_the_recommender_decides(self, bank, mine, rm):
+    def test_an_rm_sees_what_the_engine_decides(self, bank, mine, rm):
         answer = bank.get(ROUTE.format(mine), rm, params={"limit": 3, "language": "zh"})
         assert answer.status_code == 200
         content = answer.json()
         assert content.pop("decision_id")
-        decided = bank.recommender.recommend(mine, 3).to_dict(Language.ZH)
+        decided = bank.engine.recommend(mine, 3).to_dict(Language.ZH)
         assert content == orjson.loads(orjson.dumps(decided))
 
     def test_a_team_lead_sees_the_branch(self, bank, mine, lead):
@@ -90,7 +90,7 @@ class TestNothing:
     )
     def test_what_stands_against_everything_is_said(self, bank, nobodys, rm, language, text):
         answer = bank.get(ROUTE.format(nobodys), rm, params={"language": language}).json()
-        n = len(bank.recommender.states.catalogue)
+        n = len(bank.engine.states.catalogue)
         count = {"en": f"all {n} products: ", "zh": f"全部{n}个产品："}[language]
         assert answer["recommendations"] == []
         assert answer["nothing_because"] == [
@@ -98,8 +98,8 @@ class TestNothing:
         ]
 
     def test_only_products_in_question_count(self, bank, nobodys, rm):
-        family = bank.recommender.states.catalogue.products[0].family
-        n = sum(product.family == family for product in bank.recommender.states.catalogue.products)
+        family = bank.engine.states.catalogue.products[0].family
+        n = sum(product.family == family for product in bank.engine.states.catalogue.products)
         answer = bank.get(ROUTE.format(nobodys), rm, params={"families": [family]}).json()
         assert "MARKETING_REFUSED" in [each["reason"] for each in answer["nothing_because"]]
         assert {each["products"] for each in answer["nothing_because"]} == {n}
@@ -123,7 +123,7 @@ class TestClientAsked:
     @pytest.mark.parametrize("language", ["en", "zh"])
     def test_every_product_is_answered_about_as_why_not_does(self, bank, mine, rm, language):
         """Broken before: what was asked for and not offered was passed over in silence."""
-        everything = list(bank.recommender.states.catalogue.product_ids)
+        everything = list(bank.engine.states.catalogue.product_ids)
         params = {"client_asked": everything, "limit": 3, "language": language}
         answer = bank.get(ROUTE.format(mine), rm, params=params).json()
         assert [each["product_id"] for each in answer["client_asked"]] == everything
@@ -136,7 +136,7 @@ class TestClientAsked:
 
     def test_of_another_family_than_those_in_question(self, bank, mine, rm):
         best = bank.get(ROUTE.format(mine), rm).json()["recommendations"][0]
-        family = next(each for each in bank.recommender.states.catalogue.families if each != best["family"])
+        family = next(each for each in bank.engine.states.catalogue.families if each != best["family"])
         params = {"client_asked": [best["product_id"]], "families": [family], "language": "zh"}
         (about,) = bank.get(ROUTE.format(mine), rm, params=params).json()["client_asked"]
         assert (about["offered"], about["layer"], about["reason"]) == (False, None, None)
@@ -177,9 +177,7 @@ class TestBatch:
 
     def test_size_is_bounded(self, bank, mine):
         assert_problem(bank.post(self.ROUTE, json={"customer_ids": []}), 422, "body.customer_ids")
-        many = [
-            bank.recommender.states.customer_id(position) for position in range(bank.recommender.states.n_customers)
-        ]
+        many = [bank.engine.states.customer_id(position) for position in range(bank.engine.states.n_customers)]
         many = [*many, *(f"nobody-{i}" for i in range(1001))][:1001]
         assert_problem(bank.post(self.ROUTE, json={"customer_ids": many}), 422, "1000")
         assert bank.post(self.ROUTE, json={"customer_ids": many[1:], "reasons": False}).status_code == 200
@@ -204,14 +202,14 @@ class TestWhyNot:
         assert_problem(bank.get(self.ROUTE.format(mine, "credit_card"), other_rm), 404, mine)
 
     @pytest.mark.parametrize("language", Language)
-    def test_it_says_what_the_recommender_says_of_every_product(self, bank, mine, rm, language):
-        for product_id in bank.recommender.states.catalogue.product_ids:
+    def test_it_says_what_the_engine_says_of_every_product(self, bank, mine, rm, language):
+        for product_id in bank.engine.states.catalogue.product_ids:
             asked = {"limit": 3, "language": language.value}
             answer = bank.get(self.ROUTE.format(mine, product_id), rm, params=asked)
             assert answer.status_code == 200
             told = answer.json()
-            assert told.pop("versions") == bank.recommender.versions.to_dict()
-            found = bank.recommender.why_not(mine, product_id, 3)
+            assert told.pop("versions") == bank.engine.versions.to_dict()
+            found = bank.engine.why_not(mine, product_id, 3)
             assert told == {"customer_id": mine, "product_id": product_id, **found.to_dict(language)} | {
                 "reasons": list(found.reasons)
             }

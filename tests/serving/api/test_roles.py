@@ -38,7 +38,7 @@ def bank(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def people(bank, mine, rms):
     """Whose the customers are: `mine` of the first RM's, another of the same branch, and one of another branch."""
-    states = bank.recommender.states
+    states = bank.engine.states
 
     def whose(customer_id):
         found = bank.get(f"/v1/customers/{customer_id}").json()

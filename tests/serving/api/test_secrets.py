@@ -84,7 +84,7 @@ def addresses(trained, tmp_path_factory):
     with bank_of(trained, tmp_path_factory.mktemp("described")) as bank:
         found = []
         for path, methods in bank.get("/openapi.json", "").json()["paths"].items():
-            filled = path.replace("{customer_id}", bank.recommender.states.customer_id(3))
+            filled = path.replace("{customer_id}", bank.engine.states.customer_id(3))
             filled = filled.replace("{product_id}", "credit_card").replace("{decision_id}", "x")
             found += [(method.upper(), filled) for method in methods]
         return found
@@ -102,7 +102,7 @@ def test_a_database_that_is_gone_is_named_to_nobody(trained, tmp_path, addresses
     url = make_url(postgres.empty_database()).set(password=PASSWORD).render_as_string(hide_password=False)
     folder = make_url(url).query["host"]
     with bank_of(trained, tmp_path, records={"database": url, "commit_timeout": 2.0}) as bank:
-        customer = bank.recommender.states.customer_id(3)
+        customer = bank.engine.states.customer_id(3)
         assert bank.get(f"/v1/customers/{customer}/recommendations").status_code == 200
         postgres.stop()
         try:

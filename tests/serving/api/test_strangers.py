@@ -158,7 +158,7 @@ def test_what_others_ask_for_is_not_listed(bank, real, rm, other_rm):
 def test_what_was_erased_was_nobodys(trained, tmp_path):
     """Broken before: 410 told a stranger that there had been such a decision."""
     with bank_of(trained, tmp_path) as bank:
-        states = bank.recommender.states
+        states = bank.engine.states
         customer = states.customer_id(0)
         decision = bank.get(f"/v1/customers/{customer}/recommendations").json()["decision_id"]
         erase(bank.service.records, customer, reason="asked for it", by="li")

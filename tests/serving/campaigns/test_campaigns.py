@@ -24,11 +24,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def pairs_of(recommender, product_ids):
+def pairs_of(engine, product_ids):
     """Every pair of customer and product that the policy allows, with its priority."""
-    states = recommender.states
+    states = engine.states
     block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
-    decisions = recommender.decide(block, recommender.context(), limit=1)
+    decisions = engine.decide(block, engine.context(), limit=1)
     allowed = (decisions.excluded & ~Reason.OUTRANKED.bit) == 0
     columns = [states.catalogue.position_of(product_id) for product_id in product_ids]
     return [
@@ -48,53 +48,53 @@ def chosen(frame):
 
 class TestWhoIsChosen:
     @pytest.mark.parametrize("size", [1, 25, 100])
-    def test_the_best_pairs_one_offer_a_customer(self, recommender, size):
-        frame = target_list(recommender, PRODUCTS, size)
-        assert chosen(frame) == best_pairs(pairs_of(recommender, PRODUCTS), size)
+    def test_the_best_pairs_one_offer_a_customer(self, engine, size):
+        frame = target_list(engine, PRODUCTS, size)
+        assert chosen(frame) == best_pairs(pairs_of(engine, PRODUCTS), size)
         assert frame["rank"].tolist() == list(range(1, size + 1))
         assert frame["customer_id"].is_unique
 
-    def test_everybody_allowed_when_fewer_than_asked(self, recommender):
-        frame = target_list(recommender, PRODUCTS, 10**9)
-        pairs = pairs_of(recommender, PRODUCTS)
+    def test_everybody_allowed_when_fewer_than_asked(self, engine):
+        frame = target_list(engine, PRODUCTS, 10**9)
+        pairs = pairs_of(engine, PRODUCTS)
         assert chosen(frame) == best_pairs(pairs, len(pairs))
-        assert len(frame) == len({customer for customer, *_ in pairs}) < recommender.states.n_customers
+        assert len(frame) == len({customer for customer, *_ in pairs}) < engine.states.n_customers
 
-    def test_a_product_for_the_other_kind_only(self, recommender):
-        assert {c[0] for c in target_list(recommender, ["corp_wealth"], 500)["customer_id"]} == {"C"}
+    def test_a_product_for_the_other_kind_only(self, engine):
+        assert {c[0] for c in target_list(engine, ["corp_wealth"], 500)["customer_id"]} == {"C"}
 
-    def test_priority_is_the_product_of_its_factors(self, recommender):
-        frame = target_list(recommender, PRODUCTS, 50)
+    def test_priority_is_the_product_of_its_factors(self, engine):
+        frame = target_list(engine, PRODUCTS, 50)
         product = frame["propensity"] * frame["value"] * frame["context"] * frame["lever"]
         np.testing.assert_allclose(frame["priority"], product, rtol=1e-5)
 
-    def test_the_channel_decides_who_may_be_contacted(self, recommender):
-        by_phone = target_list(recommender, PRODUCTS, 10**9, channel="phone")
-        in_person = target_list(recommender, PRODUCTS, 10**9)
+    def test_the_channel_decides_who_may_be_contacted(self, engine):
+        by_phone = target_list(engine, PRODUCTS, 10**9, channel="phone")
+        in_person = target_list(engine, PRODUCTS, 10**9)
         assert 0 < len(by_phone) < len(in_person)
         for customer_id in set(in_person["customer_id"]) - set(by_phone["customer_id"]):
-            refused = [recommender.why_not(customer_id, product, 1, channel="phone").reasons for product in PRODUCTS]
+            refused = [engine.why_not(customer_id, product, 1, channel="phone").reasons for product in PRODUCTS]
             assert any("CHANNEL_REFUSED" in reasons or "CONTACT_LIMIT_REACHED" in reasons for reasons in refused)
 
-    def test_an_unknown_channel_is_not_found(self, recommender):
+    def test_an_unknown_channel_is_not_found(self, engine):
         with pytest.raises(NotFound, match="no channel 'pigeon'; it has: rm, phone"):
-            target_list(recommender, PRODUCTS, 5, channel="pigeon")
+            target_list(engine, PRODUCTS, 5, channel="pigeon")
 
-    def test_nobody_who_refuses_to_be_personalised_is_chosen(self, recommender):
-        states = recommender.states
-        (decisions,) = recommender.stream(limit=1)
+    def test_nobody_who_refuses_to_be_personalised_is_chosen(self, engine):
+        states = engine.states
+        (decisions,) = engine.stream(limit=1)
         refusing = {states.customer_id(p) for p in decisions.positions[~decisions.personalised]}
         assert refusing
-        assert not refusing & set(target_list(recommender, PRODUCTS, 10**9)["customer_id"])
+        assert not refusing & set(target_list(engine, PRODUCTS, 10**9)["customer_id"])
 
-    def test_naming_a_product_twice_changes_nothing(self, recommender):
-        once = target_list(recommender, PRODUCTS, 50)
-        assert target_list(recommender, [*PRODUCTS, *PRODUCTS[::-1]], 50).equals(once)
+    def test_naming_a_product_twice_changes_nothing(self, engine):
+        once = target_list(engine, PRODUCTS, 50)
+        assert target_list(engine, [*PRODUCTS, *PRODUCTS[::-1]], 50).equals(once)
 
-    def test_rm_branch_names_and_versions_are_the_customer_s(self, recommender):
-        frame = target_list(recommender, PRODUCTS, 200)
+    def test_rm_branch_names_and_versions_are_the_customer_s(self, engine):
+        frame = target_list(engine, PRODUCTS, 200)
         assert tuple(frame.columns) == COLUMNS
-        states = recommender.states
+        states = engine.states
         for row in frame.itertuples():
             position = np.array([states.position_of(row.customer_id)])
             (version,) = states.profile.versions_at(position, states.as_of_period)
@@ -103,7 +103,7 @@ class TestWhoIsChosen:
             product = states.catalogue.products[states.catalogue.position_of(row.product_id)]
             assert (row.product_name, row.product_name_zh) == (product.name, product.name_zh)
         assert frame["branch_id"].notna().all()
-        versions = recommender.versions
+        versions = engine.versions
         for column, value in zip(
             COLUMNS[-4:], (versions.model, versions.states, versions.as_of, versions.policy), strict=True
         ):
@@ -121,7 +121,7 @@ class Catalogue:
 
 
 class Streaming:
-    """A recommender whose decisions are given, block by block."""
+    """An engine whose decisions are given, block by block."""
 
     def __init__(self, blocks):
         self.versions = Versions("1", "build", "2026-06-30", "policy", "catalogue")
@@ -160,38 +160,38 @@ class TestTies:
     def test_go_to_the_lower_customer_id_whatever_the_blocks(self, rows, block_size, size):
         """Nothing is lost between blocks: the list is that of all pairs sorted at once."""
         blocks = [decisions_of(start, rows[start : start + block_size]) for start in range(0, len(rows), block_size)]
-        recommender = Streaming(blocks)
-        frame = target_list(recommender, list("abc"), size)
+        engine = Streaming(blocks)
+        frame = target_list(engine, list("abc"), size)
         pairs = [(f"c{n:05}", "abc"[p], np.float32(value)) for n, (p, value) in enumerate(rows) if p >= 0]
         assert chosen(frame) == best_pairs(pairs, size)
 
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize("size", [0, -5])
-    def test_no_size(self, recommender, size):
+    def test_no_size(self, engine, size):
         with pytest.raises(BadInput, match=f"target list of {size} customers .* at least 1"):
-            target_list(recommender, PRODUCTS, size)
+            target_list(engine, PRODUCTS, size)
 
-    def test_no_product(self, recommender):
+    def test_no_product(self, engine):
         with pytest.raises(BadInput, match="name at least one product"):
-            target_list(recommender, [], 5)
+            target_list(engine, [], 5)
 
-    def test_an_unknown_product(self, recommender):
+    def test_an_unknown_product(self, engine):
         with pytest.raises(NotFound, match="product 'yacht' is not in the catalogue; it has: bill_payment"):
-            target_list(recommender, ["credit_card", "yacht"], 5)
+            target_list(engine, ["credit_card", "yacht"], 5)
 
 
 class TestFile:
     @pytest.fixture
-    def frame(self, recommender):
-        return target_list(recommender, PRODUCTS, 40)
+    def frame(self, engine):
+        return target_list(engine, PRODUCTS, 40)
 
     @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
     def test_the_same_inputs_give_the_same_bytes(self, trained, tmp_path, suffix):
         written = []
         for name in ("one", "two"):
             write_list(
-                target_list(open_in_use(trained, None, CLOCK).recommender, PRODUCTS, 40), tmp_path / f"{name}{suffix}"
+                target_list(open_in_use(trained, None, CLOCK).engine, PRODUCTS, 40), tmp_path / f"{name}{suffix}"
             )
             written.append((tmp_path / f"{name}{suffix}").read_bytes())
         assert written[0] == written[1]

@@ -79,13 +79,13 @@ def test_fairness_of_the_policy_in_use(own):
     assert content["findings"]
 
 
-def test_what_is_simulated_is_what_is_served(recommender):
-    """The newest period under the policy in use: the offers of the recommender's own stream."""
-    policy = recommender.policy.policy
-    scenario = scenarios_of(recommender, None, FreshEvents.none())(policy)
-    assert scenario.context == recommender.context()
+def test_what_is_simulated_is_what_is_served(engine):
+    """The newest period under the policy in use: the offers of the engine's own stream."""
+    policy = engine.policy.policy
+    scenario = scenarios_of(engine, None, FreshEvents.none())(policy)
+    assert scenario.context == engine.context()
     (found,) = simulate(scenario.score, [scenario.policy], scenario.context, limit=LIMIT)
-    served = list(recommender.stream(limit=LIMIT))
+    served = list(engine.stream(limit=LIMIT))
     offers = [
         sum((decisions.products == product).sum() for decisions in served) for product in range(len(found.offers))
     ]
@@ -93,9 +93,9 @@ def test_what_is_simulated_is_what_is_served(recommender):
     assert sum(offers) > 0
 
 
-def test_hiding_an_attribute_changes_what_the_models_see(recommender):
+def test_hiding_an_attribute_changes_what_the_models_see(engine):
     """The score of a policy that hides income is another one, and both are computed once."""
-    scenario_of = scenarios_of(recommender, None, FreshEvents.none())
+    scenario_of = scenarios_of(engine, None, FreshEvents.none())
     plain, hiding = (
         scenario_of(bank_policy(attributes=bank_policy().attributes.model_copy(update={"not_used": names})))
         for names in ((), ("income", "occupation"))

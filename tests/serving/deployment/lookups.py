@@ -20,7 +20,7 @@ from features import kernels
 from features.clock import Clock
 
 if TYPE_CHECKING:
-    from serving.answering.recommender import Recommender
+    from serving.answering.engine import DecisionEngine
 
 
 @contextmanager
@@ -44,25 +44,25 @@ def ahead() -> None:
     compile_ahead()
 
 
-def start(workspace: Path) -> Recommender:
+def start(workspace: Path) -> DecisionEngine:
     """As a worker does before it listens."""
     from serving.deployment import warm_up
     from serving.deployment.opening import open_in_use
 
-    recommender = open_in_use(workspace, None, Clock.of()).recommender
-    warm_up(recommender)
-    return recommender
+    engine = open_in_use(workspace, None, Clock.of()).engine
+    warm_up(engine)
+    return engine
 
 
-def serve(workspace: Path) -> Recommender:
+def serve(workspace: Path) -> DecisionEngine:
     """Answer as the routes do."""
     from serving.answering.answer import Question
     from serving.answering.book import BookRanking
     from serving.answering.overview import overview_of
     from serving.decisions import FreshEvent, FreshEvents
 
-    recommender = start(workspace)
-    states, day = recommender.states, recommender.day()
+    engine = start(workspace)
+    states, day = engine.states, engine.day()
     product_id = states.catalogue.product_ids[0]
     everybody = np.arange(states.n_customers)
     some = states.ids_of(everybody[:: max(1, len(everybody) // 200)])
@@ -75,16 +75,16 @@ def serve(workspace: Path) -> Recommender:
         ("balance_jump", {"amount": 1e6}),
     ):
         fresh = FreshEvents.of(states, [FreshEvent(some[0], kind, day, **told)])
-        recommender.recommend(some[0], 5, fresh=fresh)
-        recommender.why_not(some[0], product_id, 5, fresh=fresh)
-        overview_of(recommender, some[0], fresh)
+        engine.recommend(some[0], 5, fresh=fresh)
+        engine.why_not(some[0], product_id, 5, fresh=fresh)
+        overview_of(engine, some[0], fresh)
     for n in (1, 3, 20, 33, 48):
         for start_at in range(0, len(some), n):
-            recommender.answer([Question(each, 5) for each in some[start_at : start_at + n]])
-    recommender.recommend(some[-1], 5, asked=[product_id])
-    for _ in BookRanking(recommender, everybody, FreshEvents.none(), limit=3).steps():
+            engine.answer([Question(each, 5) for each in some[start_at : start_at + n]])
+    engine.recommend(some[-1], 5, asked=[product_id])
+    for _ in BookRanking(engine, everybody, FreshEvents.none(), limit=3).steps():
         pass
-    return recommender
+    return engine
 
 
 def make_list(workspace: Path) -> None:

@@ -18,19 +18,19 @@ ALONE = {"single_person": True}
 
 
 @pytest.fixture(scope="module")
-def today(recommender):
+def today(engine):
     """`AGE` days after the last of which the states know."""
-    return date.fromisoformat(recommender.states.manifest.known_to) + timedelta(AGE)
+    return date.fromisoformat(engine.states.manifest.known_to) + timedelta(AGE)
 
 
 @pytest.fixture
-def of_today(recommender, today):
-    return on(recommender, today)
+def of_today(engine, today):
+    return on(engine, today)
 
 
-def test_age_is_counted_from_the_last_day_that_the_tables_told_of(recommender, of_today):
+def test_age_is_counted_from_the_last_day_that_the_tables_told_of(engine, of_today):
     assert age_days(of_today) == AGE
-    assert age_days(on(recommender, date(1999, 1, 1))) == 0
+    assert age_days(on(engine, date(1999, 1, 1))) == 0
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_limits(of_today, warn, refuse, warned, refused):
         limits.check(of_today)
 
 
-def test_who_decides_for_the_datas_day_is_not_bound(recommender):
-    assert recommender.policy.policy.decision_day == "as_of"
+def test_who_decides_for_the_datas_day_is_not_bound(engine):
+    assert engine.policy.policy.decision_day == "as_of"
     limits = AgeLimits(1, 1)
-    limits.check(recommender)
-    assert limits.warning(recommender) is None
+    limits.check(engine)
+    assert limits.warning(engine) is None
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def bank(trained, tmp_path, today):
 
 def test_the_service_warns(bank):
     warned = bank(warn_states_age_days=AGE - 1)
-    customer = warned.recommender.states.customer_id(0)
+    customer = warned.engine.states.customer_id(0)
     assert warned.get(f"/v1/customers/{customer}/recommendations").status_code == 200
     ready = warned.get("/readyz").json()
     assert ready["status"] == "ready"
@@ -98,7 +98,7 @@ def test_the_service_says_how_old_they_are(bank):
 
 def test_the_service_refuses_to_decide(bank):
     refusing = bank(refuse_states_age_days=AGE - 1)
-    states = refusing.recommender.states
+    states = refusing.engine.states
     customer, product = states.customer_id(0), states.catalogue.product_ids[0]
     asked = {"customer_ids": [customer]}
     for answer in (
@@ -130,7 +130,7 @@ def commands(workspace, customer, product):
 def test_commands(bank, today, monkeypatch, refuse):
     days = AGE - 1 if refuse else AGE
     opened = bank()
-    workspace, states = opened.workspace, opened.recommender.states
+    workspace, states = opened.workspace, opened.engine.states
     settings = f"[serving]\nwarn_states_age_days = {AGE - 1}\nrefuse_states_age_days = {days}\n"
     (workspace / "nextproduct.toml").write_text(settings, "utf-8")
     monkeypatch.setattr(door, "clock_of", lambda path: StoppedClock(CLOCK.zone, today))

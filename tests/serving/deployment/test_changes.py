@@ -125,7 +125,7 @@ class TestDeploying:
         made = deploy(workspace, model="2", by="li")
         assert made_of(made) == ("2", builds[0], digest)
         assert made.noted.policy is None  # the workspace names none that can be read
-        assert open_deployment(workspace, made).recommender.policy.digest == digest
+        assert open_deployment(workspace, made).engine.policy.digest == digest
 
     def test_what_is_missing_is_said_with_the_job_that_makes_it(self, workspace, tmp_path):
         with pytest.raises(NotReady, match="run `nextproduct build TABLES "):
@@ -141,7 +141,7 @@ class TestDeploying:
         (workspace / POLICY_FILE).unlink()
         made = deploy(workspace, by="li")
         assert made.policy_digest == load_policy(standard_policy_path()).digest
-        assert open_deployment(workspace, made).recommender.policy.path.is_relative_to(workspace / "policies")
+        assert open_deployment(workspace, made).engine.policy.path.is_relative_to(workspace / "policies")
 
 
 class TestPacks:
@@ -149,7 +149,7 @@ class TestPacks:
         pack = bring_pack(workspace)
         made = deploy(workspace, by="li")
         pack.unlink()
-        policy = open_deployment(workspace, made).recommender.policy
+        policy = open_deployment(workspace, made).engine.policy
         assert policy.digest == made.policy_digest
         assert policy.pack_beside == workspace / "policies" / made.policy_digest / pack.name
 
@@ -237,23 +237,23 @@ class TestOpening:
     def test_it_opens_those_parts_and_not_what_the_workspace_names(self, workspace, builds, digest):
         deploy(workspace, model="2", states=builds[1], by="li")
         edit_policy(workspace, "later")
-        versions = open_deployment(workspace, current(workspace)).recommender.versions
+        versions = open_deployment(workspace, current(workspace)).engine.versions
         assert (versions.model, versions.states) == ("2", builds[1])
         assert versions.policy == f"demo@2026.2#{digest}"
-        assert open_in_use(workspace, None, CLOCK).recommender.versions == versions
+        assert open_in_use(workspace, None, CLOCK).engine.versions == versions
 
     def test_what_two_deployments_have_in_common_is_shared(self, workspace, builds):
         first = deploy(workspace, by="li")
         opened = open_deployment(workspace, first)
         second = deploy(workspace, model="2", by="li")
         other = open_deployment(workspace, second, share=opened)
-        assert other.recommender.states is opened.recommender.states
-        assert other.recommender.policy is opened.recommender.policy
-        assert other.recommender.bundle is not opened.recommender.bundle
+        assert other.engine.states is opened.engine.states
+        assert other.engine.policy is opened.engine.policy
+        assert other.engine.bundle is not opened.engine.bundle
         third = deploy(workspace, states=builds[1], by="li")
         last = open_deployment(workspace, third, share=other)
-        assert last.recommender.states is not other.recommender.states
-        assert last.recommender.bundle is other.recommender.bundle
+        assert last.engine.states is not other.engine.states
+        assert last.engine.bundle is other.engine.bundle
 
     def test_the_same_number_of_another_registry_is_not_shared(self, workspace):
         made = deploy(workspace, by="li")
@@ -261,11 +261,11 @@ class TestOpening:
         again = deploy(workspace, model="2", by="li")
         imitated = json.loads(json.dumps(vars(again) | {"model": "1", "noted": None}))
         other = open_deployment(workspace, type(again)(**imitated), share=opened)
-        assert other.recommender.bundle is not opened.recommender.bundle
+        assert other.engine.bundle is not opened.engine.bundle
 
     def test_what_a_decision_was_made_with_can_be_opened_again(self, workspace, builds):
         deploy(workspace, states=builds[1], by="li")
-        versions = open_deployment(workspace, current(workspace)).recommender.versions
+        versions = open_deployment(workspace, current(workspace)).engine.versions
         edit_policy(workspace, "later")
         deploy(workspace, by="li")
         assert missing_inputs(workspace, None, versions.to_dict()) == ()
@@ -273,7 +273,7 @@ class TestOpening:
 
     def test_all_that_is_missing_is_named(self, workspace, builds, digest):
         deploy(workspace, by="li")
-        versions = open_deployment(workspace, current(workspace)).recommender.versions.to_dict()
+        versions = open_deployment(workspace, current(workspace)).engine.versions.to_dict()
         shutil.rmtree(workspace / "states" / builds[0])
         shutil.rmtree(Tracking(workspace).numbered("1").folder)
         shutil.rmtree(workspace / "policies")

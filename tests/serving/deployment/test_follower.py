@@ -49,8 +49,8 @@ class TestFollowing:
 
         def ask():
             while not stop.is_set():
-                deployment, recommender = in_use.get()
-                versions = recommender.recommend(customer_id, 3).versions
+                deployment, engine = in_use.get()
+                versions = engine.recommend(customer_id, 3).versions
                 seen[deployment.number] = deployment
                 assert (versions.model, versions.states) == (deployment.model, deployment.states)
                 assert versions.policy == deployment.policy
@@ -167,18 +167,18 @@ class TestStarting:
         deploy(workspace, by="li")
         deploy(workspace, model="2", by="li")
         back = roll_back(workspace, by="li")
-        (deployment, recommender), refused = take_up(workspace)
+        (deployment, engine), refused = take_up(workspace)
         assert deployment == back == current(workspace)
-        assert (recommender.versions.model, refused) == ("1", None)
+        assert (engine.versions.model, refused) == ("1", None)
 
     def test_what_the_workspace_has_come_to_name_is_in_use_after_a_restart(self, workspace, builds):
         deploy(workspace, by="li")
         deploy(workspace, model="2", by="li")
         edit_policy(workspace, "put into use since")
-        (deployment, recommender), refused = take_up(workspace)
+        (deployment, engine), refused = take_up(workspace)
         assert (deployment.number, deployment.by, refused) == (3, "serve", None)
         assert deployment.parts == in_workspace(workspace)
-        assert recommender.versions.policy == deployment.policy
+        assert engine.versions.policy == deployment.policy
         assert take_up(workspace)[0].deployment == deployment
 
     def test_what_cannot_be_used_does_not_keep_it_from_what_could(self, workspace, start):

@@ -70,12 +70,12 @@ def built(bank, tables):
 
 def excluded(bank):
     """What stands against each product of each customer, ranking aside: models see the contacts, and may rank anew."""
-    recommender = bank.recommender
-    states = recommender.states
-    fresh = heard_of_everybody(bank.service.records, recommender)
+    engine = bank.engine
+    states = engine.states
+    fresh = heard_of_everybody(bank.service.records, engine)
     questions = [Question(states.customer_id(position), 1) for position in range(states.n_customers)]
     found = {}
-    for answer in recommender.answer(questions, fresh=fresh):
+    for answer in engine.answer(questions, fresh=fresh):
         decisions, row = answer.decisions, answer.row
         found[states.customer_id(int(answer.block.positions[row]))] = (
             (decisions.excluded[row] & ~RANKED).tolist(),
@@ -88,7 +88,7 @@ def excluded(bank):
 
 def asked(bank, limit=4):
     """Decisions with several suggestions, of customers one after the other."""
-    states = bank.recommender.states
+    states = bank.engine.states
     for position in range(states.n_customers):
         path = f"/v1/customers/{states.customer_id(position)}/recommendations"
         decision = bank.get(path, params={"limit": limit}).json()
@@ -120,7 +120,7 @@ def test_decisions_after_a_build_are_those_before(bank, tables):
     tell(bank, twice, 0, "accepted")
     product = alone["recommendations"][0]["product_id"]
     for outcome in ("declined", "no_answer"):  # on record without a conversation, as before there were any
-        event = FreshEvent(alone["customer_id"], "outcome", bank.recommender.day(), product, "rm", outcome)
+        event = FreshEvent(alone["customer_id"], "outcome", bank.engine.day(), product, "rm", outcome)
         assert bank.run(bank.service.records.append([event_entry(event, entry_id=outcome, told={})]))
     refuse(bank, refuser["customer_id"])
     refuse(bank, by_channel["customer_id"], channel="rm")
@@ -130,7 +130,7 @@ def test_decisions_after_a_build_are_those_before(bank, tables):
     assert "contacts: 6 rows from the inbox: 6 taken in" in said
     assert excluded(bank) == before
     assert bank.get(f"/v1/customers/{talk['customer_id']}").json()["contacts"] == overview
-    log = bank.recommender.states.contacts
+    log = bank.engine.states.contacts
     assert (log.columns["conversation"] >= 0).sum() == 6
     # the last word after the build takes back what the build was told
     product = tell(bank, talk, 0, "accepted")
@@ -148,13 +148,13 @@ def test_a_build_remembers_what_the_records_forget(bank, tables):
     refuse(bank, customer_id)
     built(bank, tables)
     run("log", "erase", bank.workspace, customer_id, "--reason", "asked", "--yes")
-    states = bank.recommender.states
+    states = bank.engine.states
     assert not [*bank.service.records.all_events(list)]
     why = bank.get(f"/v1/customers/{customer_id}/products/{product}/why-not").json()
     assert {"RECENTLY_DECLINED", "MARKETING_REFUSED"} <= set(why["reasons"])
     # the next build knows the refusal, by its hash alone, and the contact no more
     assert "0 contacts and 1 answers" in built(bank, tables)
-    newer = bank.recommender.states
+    newer = bank.engine.states
     assert "conversation" in states.contacts.columns
     assert "conversation" not in newer.contacts.columns
     position = newer.position_of(customer_id)
@@ -166,7 +166,7 @@ def test_a_build_remembers_what_the_records_forget(bank, tables):
 
 
 def test_files_are_their_owners_and_the_same_again(bank, tables):
-    refuse(bank, bank.recommender.states.customer_id(0))
+    refuse(bank, bank.engine.states.customer_id(0))
     run("build", tables, bank.workspace, "--as-of", LAST_DAY)
     folder = bank.workspace / INBOX
     assert folder.stat().st_mode & 0o777 == 0o700

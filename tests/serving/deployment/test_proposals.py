@@ -44,9 +44,9 @@ class TestStarting:
         first = deploy(workspace, by="li")
         edit_policy(workspace, "another")
         Tracking(workspace).point(CHAMPION, "2")
-        (made, recommender), refused = take_up(workspace, may_use=refuse)
+        (made, engine), refused = take_up(workspace, may_use=refuse)
         assert made_of(made) == ("2", builds[0], first.policy_digest)
-        assert recommender.policy.digest == first.policy_digest
+        assert engine.policy.digest == first.policy_digest
         assert refused.endswith("is not good enough")
         (again, _), refused = take_up(workspace, may_use=refuse)  # nothing else is new
         assert again == made
@@ -70,7 +70,7 @@ class TestStarting:
 
 def test_what_is_proposed_is_kept_and_not_used(workspace):
     made = deploy(workspace, by="li")
-    states = take_up(workspace)[0].recommender.states
+    states = take_up(workspace)[0].engine.states
     edit_policy(workspace, "another")
     proposed = propose(workspace, None, states, CLOCK.today())
     assert proposed.digest == digest_in(workspace)

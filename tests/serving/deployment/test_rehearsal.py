@@ -13,8 +13,8 @@ def test_it_asks_about_as_many_together_as_the_desk_does():
     assert max(_TOGETHER) == BLOCK
 
 
-def test_it_asks_for_a_customer_of_each_kind_that_exists(recommender):
-    states = recommender.states
+def test_it_asks_for_a_customer_of_each_kind_that_exists(engine):
+    states = engine.states
     profile = states.profile
 
     def kinds(of):

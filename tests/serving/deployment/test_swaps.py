@@ -51,9 +51,9 @@ class Callers:
             thread.join()
 
 
-def test_nothing_is_decided_by_what_was_in_use_after_the_answer(workspace, recommender):
+def test_nothing_is_decided_by_what_was_in_use_after_the_answer(workspace, engine):
     """Broken before: for 0.2 to 0.45 s other workers went on with the policy that had been taken back."""
-    states = recommender.states
+    states = engine.states
     customers = [states.customer_id(position) for position in range(0, states.n_customers, 11)]
     headers = {"X-API-Key": create_api_key(workspace, "CRM", Role.ADMINISTRATOR)}
     with serving(workspace, free_port(), "--workers", 2) as running:

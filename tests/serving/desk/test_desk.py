@@ -64,18 +64,18 @@ class Observer:
 
 
 @pytest.fixture(scope="module")
-def customers(recommender):
-    states = recommender.states
+def customers(engine):
+    states = engine.states
     return states.ids_of(states.known_at(states.as_of_period))[: 6 * BLOCK]
 
 
 @pytest.fixture
-def at_the_desk(recommender):
+def at_the_desk(engine):
     """Run something that is given a desk, its records and its observer."""
 
     def run(work):
         async def whole():
-            in_use = SimpleNamespace(hold=lambda: (SimpleNamespace(number=1), recommender), release=lambda _: None)
+            in_use = SimpleNamespace(hold=lambda: (SimpleNamespace(number=1), engine), release=lambda _: None)
             records, observer = Records(), Observer()
             await asyncio.wait_for(work(Desk(in_use, records, observer, LIMITS), records, observer), 60)
 
@@ -128,7 +128,7 @@ def test_enough_are_decided_for_while_others_are_put_on_record(at_the_desk, cust
     at_the_desk(work)
 
 
-def test_answers_are_those_of_each_alone(at_the_desk, customers, recommender):
+def test_answers_are_those_of_each_alone(at_the_desk, customers, engine):
     async def work(desk, records, observer):
         records.let_through.set()
         answered = await asyncio.gather(*asking(desk, customers))
@@ -136,7 +136,7 @@ def test_answers_are_those_of_each_alone(at_the_desk, customers, recommender):
         assert max(map(len, records.blocks)) == BLOCK
         expected = Counter(decisions=len(customers))
         for customer_id, shown in zip(customers, answered, strict=True):
-            (answer,) = recommender.answer([Question(customer_id, 3)])
+            (answer,) = engine.answer([Question(customer_id, 3)])
             alone = answer.recommendation
             body = orjson.loads(shown.body)
             assert body == orjson.loads(orjson.dumps({"decision_id": shown.decision_id} | alone.to_dict()))
@@ -296,13 +296,13 @@ def test_what_breaks_the_desk_itself_is_told_to_all_and_the_next_is_answered(at_
     at_the_desk(work)
 
 
-def test_what_is_in_use_is_held_until_it_is_on_record(recommender, customers):
+def test_what_is_in_use_is_held_until_it_is_on_record(engine, customers):
     async def work():
         in_use = SimpleNamespace(held=0)
 
         def hold():
             in_use.held += 1
-            return SimpleNamespace(number=1), recommender
+            return SimpleNamespace(number=1), engine
 
         def release(_):
             in_use.held -= 1

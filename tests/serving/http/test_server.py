@@ -67,12 +67,12 @@ class TestSeveralWorkers:
         assert f"cannot listen on 127.0.0.1:{pair.port} (Address already in use): give another --port" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_it_answers_as_the_recommender_does(self, pair, key, recommender):
+    def test_it_answers_as_the_engine_does(self, pair, key, engine):
         for customer_id in ("R0000001", "C000001"):
             path = f"/v1/customers/{customer_id}/recommendations"
             answer = pair.get(path, params={"limit": 3}, headers=key)
             assert answer.status_code == 200
-            expected = recommender.recommend(customer_id, 3)
+            expected = engine.recommend(customer_id, 3)
             offered = [(each["product_id"], each["priority"]) for each in answer.json()["recommendations"]]
             # across processes, through JSON: the same numbers to the last bit
             assert offered == [(each.product_id, each.priority) for each in expected.suggestions]

@@ -4,7 +4,7 @@ import pytest
 from features.errors import BadInput, NotFound
 from tests.oracles.ranking_metrics import ORACLES, auc
 from tests.training.evaluation.fixtures import constant, ranking, rows_of
-from training.evaluation import DENOMINATORS, evaluate
+from training.evaluation import DENOMINATORS, evaluate_scorers
 from training.ranking import top_k
 
 N_PRODUCTS = 6
@@ -29,7 +29,7 @@ def in_turn(truths):
 
 
 def judge(batches, scorers, probabilistic=(), ks=(1, 3), resamples=100, **options):
-    return evaluate(
+    return evaluate_scorers(
         batches, scorers, ks=ks, seed=1, resamples=resamples, probabilistic=frozenset(probabilistic), **options
     )
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from features.errors import BadInput
 from tests.training.evaluation.fixtures import constant, ranking, rows_of
-from training.evaluation import DENOMINATORS, EvaluationReport, evaluate
+from training.evaluation import DENOMINATORS, EvaluationReport, evaluate_scorers
 from training.evaluation.report import BASELINE
 
 PRODUCT_IDS = ("card", "fund", "loan")
@@ -14,7 +14,7 @@ ACQUIRED = [[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]]
 
 
 def report(selected="sharp", ks=(1, 3, 5, 7), acquired=ACQUIRED, protocol="periods"):
-    evaluation = evaluate(
+    evaluation = evaluate_scorers(
         [rows_of([[1, 1, 1]] * len(acquired), acquired)],
         {BASELINE: constant([0.2, 0.1, 0.3]), "sharp": ranking(1, 0, 2)},
         ks=ks,

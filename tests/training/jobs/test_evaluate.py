@@ -23,10 +23,10 @@ from training import (
     Tracking,
     backtest,
     compare_models,
-    evaluate_champion,
+    evaluate,
     train,
 )
-from training.evaluation import BootstrapInterval, evaluate
+from training.evaluation import BootstrapInterval, evaluate_scorers
 from training.evaluation.serial import to_json
 from training.jobs.evaluate import ModelComparison
 from training.jobs.reports import BACKTEST, EVALUATION, IMPORTANCE, LEARNING_CURVE, PAGE
@@ -73,7 +73,7 @@ def own_tables(bank, tmp_path):
 
 class TestEvaluate:
     def test_the_truth_beside_the_tables_is_used(self, workspace):
-        report = evaluate_champion(workspace, CONFIG)
+        report = evaluate(workspace, CONFIG)
         for metrics in report.models.values():
             share = metrics["share_of_truth@7"]
             assert share.value == pytest.approx(metrics["map@7"].value / report.truth["map@7"])
@@ -90,12 +90,12 @@ class TestEvaluate:
         (manifest,) = workspace.glob("states/*/manifest.json")
         content = json.loads(manifest.read_text(encoding="utf-8"))
         manifest.write_text(json.dumps(content | {"tables": str(workspace / "tables")}), encoding="utf-8")
-        report = evaluate_champion(workspace, CONFIG)
+        report = evaluate(workspace, CONFIG)
         assert report.truth == {}
         assert not any("truth" in name for metrics in report.models.values() for name in metrics)
 
     def test_the_page_is_kept_in_the_workspace_and_with_the_run(self, workspace):
-        report = evaluate_champion(workspace, CONFIG)
+        report = evaluate(workspace, CONFIG)
         page = (workspace / PAGE).read_text(encoding="utf-8")
         artefacts = Tracking(workspace).version(CHAMPION).folder.parent
         assert (artefacts / PAGE.name).read_text(encoding="utf-8") == page
@@ -104,7 +104,7 @@ class TestEvaluate:
             assert f"{metrics['map@7'].value:.4f} [{metrics['map@7'].low:.4f}" in page
 
     def test_full_adds_importance_and_learning_curve_until_another_champion_comes(self, workspace):
-        report = evaluate_champion(workspace, CONFIG, training=TRAINING, full=True)
+        report = evaluate(workspace, CONFIG, training=TRAINING, full=True)
         page = (workspace / PAGE).read_text(encoding="utf-8")
         assert 'id="importance-1"' in page
         assert 'id="curve"' in page
@@ -118,17 +118,17 @@ class TestEvaluate:
         assert whole["value"] == report.models[report.selected]["map@7"].value
         assert points[-1]["below_whole"][report.selected] == {"value": 0, "low": 0, "high": 0}
         # plain evaluation keeps showing them
-        evaluate_champion(workspace, CONFIG)
+        evaluate(workspace, CONFIG)
         assert 'id="curve"' in (workspace / PAGE).read_text(encoding="utf-8")
         train(workspace, TRAINING)
-        evaluate_champion(workspace, CONFIG)
+        evaluate(workspace, CONFIG)
         assert 'id="curve"' not in (workspace / PAGE).read_text(encoding="utf-8")
 
 
 class TestCompare:
     def test_is_the_paired_difference_of_the_evaluation(self, workspace):
         names = Bundle.open(Tracking(workspace).version(CHAMPION).folder).names
-        report = evaluate_champion(workspace, CONFIG)
+        report = evaluate(workspace, CONFIG)
         other = next(name for name in names if name != report.selected)
         found = compare_models(workspace, report.selected, other, "map@7", CONFIG)
         assert found.difference == report.comparison.differences[other]
@@ -146,7 +146,9 @@ class TestCompare:
         # the challenger has seen all but the last date
         (batch,) = unseen_batches(states, bundles[1].manifest)
         expected = [
-            evaluate([batch], {"m": bundle.propensities}, ks=(3,), seed=1, resamples=20, probabilistic=frozenset())
+            evaluate_scorers(
+                [batch], {"m": bundle.propensities}, ks=(3,), seed=1, resamples=20, probabilistic=frozenset()
+            )
             for bundle in bundles
         ]
         values = [each.metrics["m"]["map@3"].value for each in expected]
@@ -234,7 +236,7 @@ class TestBacktest:
 
     def test_the_newest_origin_is_today_s_evaluation(self, gone_back):
         workspace, found, _ = gone_back
-        report = evaluate_champion(workspace, CONFIG)
+        report = evaluate(workspace, CONFIG)
         newest = found.origins[-1]
         assert newest.as_of == "2026-06-30"
         assert newest.selected == report.selected
@@ -248,7 +250,7 @@ class TestBacktest:
         shutil.copy(bank / "workspace" / "mlflow.db", tmp_path)  # MLflow takes seconds to make it
         build_states(bank / "bank" / "tables", tmp_path, as_of=date(2026, 5, 31))
         train(tmp_path, TRAINING)
-        report = evaluate_champion(tmp_path, CONFIG)
+        report = evaluate(tmp_path, CONFIG)
         assert (earlier.selected, earlier.rows) == (report.selected, report.counts.rows)
         for model, metrics in report.models.items():
             for name, expected in metrics.items():
@@ -284,7 +286,7 @@ class TestBacktest:
 
     def test_evaluate_shows_it_while_the_states_are_the_same(self, gone_back):
         workspace, found, _ = gone_back
-        evaluate_champion(workspace, CONFIG)
+        evaluate(workspace, CONFIG)
         page = (workspace / PAGE).read_text(encoding="utf-8")
         assert f"{found.as_selected.value:.4f} [{found.as_selected.low:.4f}, {found.as_selected.high:.4f}]" in page
 

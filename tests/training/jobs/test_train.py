@@ -18,7 +18,7 @@ from training import (
     DatedExamples,
     Tracking,
     TrainingConfig,
-    evaluate_champion,
+    evaluate,
     retrain,
     train,
 )
@@ -245,7 +245,7 @@ class TestNothingOfTheFutureIsLearnt:
 class TestEvaluate:
     def test_every_model_is_judged_and_the_report_kept(self, own):
         workspace, _ = own
-        report = evaluate_champion(workspace, QUICK)
+        report = evaluate(workspace, QUICK)
         assert set(report.models) == set(Bundle.open(folder_of(workspace)).names) >= set(MODELS)
         assert report.protocol == "periods"
         version = Tracking(workspace).version(CHAMPION)
@@ -259,19 +259,19 @@ class TestEvaluate:
 
     def test_twice_gives_the_same_report(self, own):
         workspace, _ = own
-        assert evaluate_champion(workspace, QUICK).to_json() == evaluate_champion(workspace, QUICK).to_json()
+        assert evaluate(workspace, QUICK).to_json() == evaluate(workspace, QUICK).to_json()
 
     def test_without_a_champion_says_what_to_run(self, own):
         workspace, _ = own
         (workspace / "mlflow.db").unlink()
         with pytest.raises(NotReady, match=r"no champion in the registry.*nextproduct train"):
-            evaluate_champion(workspace, QUICK)
+            evaluate(workspace, QUICK)
 
     def test_a_damaged_champion_is_refused(self, own):
         workspace, _ = own
         (folder_of(workspace) / "catalogue.json").write_text("[]", encoding="utf-8")
         with pytest.raises(BadInput, match=r"catalogue\.json"):
-            evaluate_champion(workspace, QUICK)
+            evaluate(workspace, QUICK)
 
 
 class TestMovedWorkspace:
@@ -279,7 +279,7 @@ class TestMovedWorkspace:
         """Broken before: see `test_tracking`."""
         workspace, _ = own
         moved = workspace.rename(workspace.with_name("moved"))
-        assert evaluate_champion(moved, QUICK).models
+        assert evaluate(moved, QUICK).models
         version = train(moved, light()).version
         assert version.folder.is_relative_to(moved)
         assert Bundle.open(Tracking(moved).version(CHAMPION).folder).models
@@ -317,7 +317,7 @@ class TestUndatedHoldings:
         )
 
     def test_are_judged_by_hiding_one(self, workspace):
-        report = evaluate_champion(workspace, QUICK)
+        report = evaluate(workspace, QUICK)
         assert (report.protocol, report.selected) == ("hide-one", BLEND)
         states = current_states(workspace)
         holders = np.flatnonzero(np.diff(states.history.indptr))

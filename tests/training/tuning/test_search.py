@@ -14,7 +14,7 @@ from tests.command import in_process
 from tests.training.banks import LIGHT, light, rewrite, synthetic_tables
 from training import Tracking
 from training.config import TrainingConfig, TuningConfig
-from training.evaluation import EvaluationBatch, evaluate
+from training.evaluation import EvaluationBatch, evaluate_scorers
 from training.evaluation.intervals import BootstrapEstimate
 from training.examples import DatedExamples, hide_one_parts
 from training.jobs.train import fit_bundle
@@ -143,7 +143,7 @@ class TestTrials:
         bundle, _ = fit_bundle(states, moved)
         model, calibration = bundle.models["ease"], bundle.calibrations["ease"]
         newest = states.as_of_period - 5
-        evaluation = evaluate(
+        evaluation = evaluate_scorers(
             [
                 EvaluationBatch(batch, batch.block.positions)
                 for batch in DatedExamples(states, (newest, newest - 1, newest - 2), 1).batches()

@@ -22,12 +22,12 @@ LIMIT = 3
 
 
 @pytest.fixture(scope="module")
-def decided(recommender):
-    states = recommender.states
+def decided(engine):
+    states = engine.states
     block = block_of(states, states.known_at(states.as_of_period), states.as_of_period)
-    context = recommender.context()
-    policy = recommender.compiled_for(recommender.policy.policy)
-    return recommender.decide(block, context, limit=LIMIT), block, policy, context
+    context = engine.context()
+    policy = engine.compiled_for(engine.policy.policy)
+    return engine.decide(block, context, limit=LIMIT), block, policy, context
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_the_first_reason_and_its_layer_are_named_and_all_reasons_listed(decided
             assert list(said.reasons) == expected
 
 
-def test_the_rule_is_one_of_the_policy_s(recommender, explained):
-    policy = recommender.policy.policy
+def test_the_rule_is_one_of_the_policy_s(engine, explained):
+    policy = engine.policy.policy
     pack = policy.suitability.pack.pack
     of_policy = {rule.rule for section in SCOPED_SECTIONS for rule in getattr(policy, section)}
     of_policy |= {rule.rule for rule in policy.contact_policy.rules}
@@ -119,8 +119,8 @@ def test_what_is_offered_is_not_excluded(decided):
 class TestChinese:
     """Broken before: details were in English, whoever read them."""
 
-    def test_every_detail_is(self, recommender, explained):
-        codes = codes_of(recommender.states.catalogue, recommender.policy.policy.suitability.pack)
+    def test_every_detail_is(self, engine, explained):
+        codes = codes_of(engine.states.catalogue, engine.policy.policy.suitability.pack)
         met = 0
         for cases in explained.values():
             for *_, said in cases:
@@ -130,8 +130,8 @@ class TestChinese:
                 met += 1
         assert met > 500
 
-    def test_products_have_their_chinese_names(self, recommender, explained):
-        catalogue = recommender.states.catalogue
+    def test_products_have_their_chinese_names(self, engine, explained):
+        catalogue = engine.states.catalogue
         for *_, said in explained[Reason.MISSING_PREREQUISITE]:
             product_id = re.search(r"（(\w+)）", said.detail_zh)[1]
             name = catalogue.products[catalogue.position_of(product_id)].name_zh
@@ -173,24 +173,24 @@ class TestFigures:
 
 
 class TestAsked:
-    def test_what_fills_the_list_is_not_compared_with(self, recommender, decided):
+    def test_what_fills_the_list_is_not_compared_with(self, engine, decided):
         """Broken before: what was asked for has the lower priority, and the other product was "-5 below" it."""
         _, block, policy, context = decided
         free = decided[0].products[:, 2] >= 0
         row = int(np.flatnonzero(free & decided[0].personalised)[0])
         best, *_, worst = decided[0].products[row].tolist()
-        asked = replace(context, asked=(recommender.states.catalogue.product_ids[worst],))
-        said = why_not(recommender.decide(block, asked, limit=1), block, policy, asked, row, best)
+        asked = replace(context, asked=(engine.states.catalogue.product_ids[worst],))
+        said = why_not(engine.decide(block, asked, limit=1), block, policy, asked, row, best)
         assert said.reason == "OUTRANKED"
         assert said.detail.endswith("; what the client asked for comes first and fills the list")
         assert said.detail_zh.endswith("；客户主动要求的产品排在前面，名额已满")
 
-    def test_risk_stays_closed_to_levels_for_which_asking_changes_nothing(self, recommender, decided):
+    def test_risk_stays_closed_to_levels_for_which_asking_changes_nothing(self, engine, decided):
         _, block, policy, context = decided
-        barred = recommender.policy.policy.suitability.pack.client_asked.barred_levels
+        barred = engine.policy.policy.suitability.pack.client_asked.barred_levels
         assert barred == ("C1",)
-        asked = replace(context, asked=recommender.states.catalogue.product_ids)
-        decisions = recommender.decide(block, asked, limit=LIMIT)
+        asked = replace(context, asked=engine.states.catalogue.product_ids)
+        decisions = engine.decide(block, asked, limit=LIMIT)
         firsts = first_reasons(decisions.excluded & ~Reason.PERSONALISATION_REFUSED.bit)
         rows, products = np.nonzero(firsts == Reason.RISK_ABOVE_TOLERANCE)
         assert len(rows)
@@ -247,7 +247,7 @@ def explanations(case, reason, product=None):
 class TestInheritance:
     """The rule named is the most particular one that fits: the one whose figure counts."""
 
-    def test_a_product_s_own_rule_takes_the_place_of_its_family_s(self, recommender, decided):
+    def test_a_product_s_own_rule_takes_the_place_of_its_family_s(self, engine, decided):
         decisions, block, *_ = decided
         catalogue = block.states.catalogue
         platinum, debit = (catalogue.position_of(p) for p in ("credit_card_platinum", "debit_card"))

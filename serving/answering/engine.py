@@ -1,4 +1,4 @@
-"""The recommender: a bundle, a policy and states, answering for one customer or streaming over all."""
+"""The engine: a bundle, a policy and states, answering for one customer or streaming over all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .answer import Answer, Question
 from .recommendation import Recommendation, Versions, recommendations_of
 
 
-class Recommender:
+class DecisionEngine:
     """Bundle, policy and states, opened together, so that no answer mixes versions.
 
     It never changes. What happened since the states were built is an argument of every answer, `fresh`, laid over them

@@ -7,7 +7,7 @@ import pytest
 
 from features import block_of, blocks_of, current_states, feature_set_of
 from features.errors import BadInput, NotFound, NotReady
-from serving.answering.recommender import Recommender
+from serving.answering.engine import DecisionEngine
 from serving.decisions import Reason, decide
 from serving.decisions.reason_codes import mask_of
 from serving.deployment import open_in_use
@@ -27,8 +27,8 @@ def bundle(trained):
     return Bundle.open(Tracking(trained).version(CHAMPION).folder)
 
 
-def serving(bundle, recommender, model):
-    """A recommender for which `model` was selected."""
+def serving(bundle, engine, model):
+    """An engine for which `model` was selected."""
     selected = Bundle(
         replace(bundle.manifest, selected=model),
         bundle.catalogue,
@@ -37,7 +37,7 @@ def serving(bundle, recommender, model):
         bundle.calibrations,
         bundle.fallback,
     )
-    return Recommender(recommender.states, selected, "1", recommender.policy, CLOCK)
+    return DecisionEngine(engine.states, selected, "1", engine.policy, CLOCK)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ class TestParity:
     """Online is batch: what one customer is answered is, bit for bit, the customer's row of the stream."""
 
     @pytest.mark.parametrize("model", MODELS)
-    def test_every_customer_alone_gets_the_row_of_the_stream(self, bundle, recommender, model, one_thread):
-        mine = serving(bundle, recommender, model)
+    def test_every_customer_alone_gets_the_row_of_the_stream(self, bundle, engine, model, one_thread):
+        mine = serving(bundle, engine, model)
         ids = mine.states.catalogue.product_ids
         answered = 0
         for decisions in mine.stream(limit=LIMIT):
@@ -71,11 +71,11 @@ class TestParity:
                 answered += 1
         assert answered == len(mine.states.known_at(mine.states.as_of_period)) > 600
 
-    def test_the_size_of_blocks_changes_nothing(self, recommender):
-        (whole,) = recommender.stream(limit=LIMIT)
+    def test_the_size_of_blocks_changes_nothing(self, engine):
+        (whole,) = engine.stream(limit=LIMIT)
         parts = [
-            recommender.decide(block, recommender.context(), limit=LIMIT)
-            for block in blocks_of(recommender.states, recommender.states.as_of_period, size=97)
+            engine.decide(block, engine.context(), limit=LIMIT)
+            for block in blocks_of(engine.states, engine.states.as_of_period, size=97)
         ]
         assert len(parts) > 5
         for name in ("positions", "products", "propensities", "priorities", "steps", "excluded", "triggers"):
@@ -83,8 +83,8 @@ class TestParity:
 
 
 class TestDecide:
-    def test_what_is_left_is_ranked_by_priority_and_ties_by_product(self, recommender):
-        (decisions,) = recommender.stream(limit=LIMIT)
+    def test_what_is_left_is_ranked_by_priority_and_ties_by_product(self, engine):
+        (decisions,) = engine.stream(limit=LIMIT)
         left = (decisions.excluded & ~mask_of(Reason.OUTRANKED, Reason.PERSONALISATION_REFUSED)) == 0
         assert np.array_equal(decisions.products, top_k_by_sorting(decisions.factors.priorities, left, LIMIT))
         offered = decisions.products >= 0
@@ -92,52 +92,52 @@ class TestDecide:
         assert np.array_equal(decisions.priorities[offered], expected[offered])
         assert (decisions.priorities[~offered] == 0).all()
 
-    def test_propensities_are_the_bundle_s_from_what_the_policy_lets_it_see(self, recommender):
-        (decisions,) = recommender.stream(limit=LIMIT)
-        block = block_of(recommender.states, decisions.positions, recommender.states.as_of_period)
-        unseen = [n for n, name in enumerate(feature_set_of(recommender.states).names) if name == "region"]
-        assert recommender.policy.policy.attributes.not_used == ("region",)
+    def test_propensities_are_the_bundle_s_from_what_the_policy_lets_it_see(self, engine):
+        (decisions,) = engine.stream(limit=LIMIT)
+        block = block_of(engine.states, decisions.positions, engine.states.as_of_period)
+        unseen = [n for n, name in enumerate(feature_set_of(engine.states).names) if name == "region"]
+        assert engine.policy.policy.attributes.not_used == ("region",)
         block.features[:, unseen] = np.nan
         rows, places = np.nonzero((decisions.products >= 0) & decisions.personalised[:, None])
-        expected = recommender.bundle.propensities(block)[rows, decisions.products[rows, places]]
+        expected = engine.bundle.propensities(block)[rows, decisions.products[rows, places]]
         assert np.array_equal(decisions.propensities[rows, places], expected)
 
-    def test_nothing_held_is_offered(self, recommender):
-        (decisions,) = recommender.stream(limit=LIMIT)
-        block = block_of(recommender.states, decisions.positions, recommender.states.as_of_period)
+    def test_nothing_held_is_offered(self, engine):
+        (decisions,) = engine.stream(limit=LIMIT)
+        block = block_of(engine.states, decisions.positions, engine.states.as_of_period)
         rows, places = np.nonzero(decisions.products >= 0)
         products = decisions.products[rows, places]
         assert block.candidates[rows, products].all()
         assert not block.held[rows, products].any()
 
-    def test_only_the_products_in_question_are_offered(self, recommender):
-        wanted = np.zeros(len(recommender.states.catalogue), dtype=np.bool_)
+    def test_only_the_products_in_question_are_offered(self, engine):
+        wanted = np.zeros(len(engine.states.catalogue), dtype=np.bool_)
         wanted[[3, 30]] = True
-        (decisions,) = recommender.stream(limit=LIMIT, products=wanted)
+        (decisions,) = engine.stream(limit=LIMIT, products=wanted)
         assert set(np.unique(decisions.products)) == {-1, 3, 30}
         assert (decisions.products[:, 2:] == -1).all()
 
-    def test_a_block_of_other_states_or_another_period_is_refused(self, recommender, trained):
-        context, period = recommender.context(), recommender.states.as_of_period
+    def test_a_block_of_other_states_or_another_period_is_refused(self, engine, trained):
+        context, period = engine.context(), engine.states.as_of_period
         others = current_states(trained)
-        for block in (block_of(others, np.arange(3), period), block_of(recommender.states, np.arange(3), period - 1)):
+        for block in (block_of(others, np.arange(3), period), block_of(engine.states, np.arange(3), period - 1)):
             with pytest.raises(BadInput, match="made ready for other states or another period"):
-                recommender.decide(block, context, limit=3)
+                engine.decide(block, context, limit=3)
 
-    def test_a_propensity_that_is_nan_is_refused(self, recommender):
-        states = recommender.states
+    def test_a_propensity_that_is_nan_is_refused(self, engine):
+        states = engine.states
         block = block_of(states, np.arange(3), states.as_of_period)
         scores = np.full((3, len(states.catalogue)), np.nan, dtype=np.float32)
-        compiled = recommender.compiled_for(recommender.policy.policy)
+        compiled = engine.compiled_for(engine.policy.policy)
         with pytest.raises(BadInput, match="propensities are NaN"):
-            decide(scores, block, compiled, recommender.context(), limit=3)
+            decide(scores, block, compiled, engine.context(), limit=3)
 
 
 class TestRecommend:
-    def test_says_what_each_product_is(self, recommender):
-        found = recommender.recommend(CUSTOMER, 3)
+    def test_says_what_each_product_is(self, engine):
+        found = engine.recommend(CUSTOMER, 3)
         assert [s.rank for s in found.suggestions] == [1, 2, 3]
-        catalogue = {product.product_id: product for product in recommender.states.catalogue.products}
+        catalogue = {product.product_id: product for product in engine.states.catalogue.products}
         for suggestion in found.suggestions:
             product = catalogue[suggestion.product_id]
             assert (suggestion.name, suggestion.name_zh, suggestion.family) == (
@@ -150,54 +150,54 @@ class TestRecommend:
         priorities = [s.priority for s in found.suggestions]
         assert priorities == sorted(priorities, reverse=True)
 
-    def test_carries_the_versions(self, recommender, trained):
-        found = recommender.recommend("C000001", 1)
+    def test_carries_the_versions(self, engine, trained):
+        found = engine.recommend("C000001", 1)
         assert found.to_dict()["versions"] == {
             "model": Tracking(trained).version(CHAMPION).number,
-            "states": recommender.states.manifest.build_id,
+            "states": engine.states.manifest.build_id,
             "as_of": "2026-06-30",
-            "policy": recommender.policy.name,
-            "catalogue": recommender.versions.catalogue,
+            "policy": engine.policy.name,
+            "catalogue": engine.versions.catalogue,
         }
 
-    def test_each_kind_of_customer_is_offered_its_own_products(self, recommender):
-        kinds = {product.product_id: product.customer_kind for product in recommender.states.catalogue.products}
+    def test_each_kind_of_customer_is_offered_its_own_products(self, engine):
+        kinds = {product.product_id: product.customer_kind for product in engine.states.catalogue.products}
         for customer_id, kind in (("R0000001", "retail"), ("C000001", "corporate")):
-            suggestions = recommender.recommend(customer_id, 50).suggestions
+            suggestions = engine.recommend(customer_id, 50).suggestions
             assert suggestions, customer_id
             assert {kinds[s.product_id] for s in suggestions} <= {kind, "both"}
 
-    def test_more_than_there_are_gives_what_there_are(self, recommender):
-        found = recommender.recommend(CUSTOMER, 10_000).suggestions
+    def test_more_than_there_are_gives_what_there_are(self, engine):
+        found = engine.recommend(CUSTOMER, 10_000).suggestions
         allowed = [
             product_id
-            for product_id in recommender.states.catalogue.product_ids
-            if recommender.why_not(CUSTOMER, product_id, 10_000).layer is None
+            for product_id in engine.states.catalogue.product_ids
+            if engine.why_not(CUSTOMER, product_id, 10_000).layer is None
         ]
         assert sorted(suggestion.product_id for suggestion in found) == allowed
 
     @pytest.mark.parametrize("customer_id", ["nobody", "", "R", "R00000011", "客户", "R0000001\0", "\0", "R0000001 "])
-    def test_an_unknown_customer_is_not_found(self, recommender, customer_id):
+    def test_an_unknown_customer_is_not_found(self, engine, customer_id):
         with pytest.raises(NotFound, match=r"is not in the states of 2026-06-30"):
-            recommender.recommend(customer_id, 3)
+            engine.recommend(customer_id, 3)
 
 
 class TestWhatExplains:
-    def test_is_what_was_scored(self, recommender, monkeypatch):
+    def test_is_what_was_scored(self, engine, monkeypatch):
         """Broken before: reasons came from the whole block, attributes not to be used included."""
         explained = []
 
         def contributions(block, products, **_):
-            found = Bundle.contributions(recommender.bundle, block, products)
+            found = Bundle.contributions(engine.bundle, block, products)
             explained.append((block, found))
             return found
 
-        monkeypatch.setattr(recommender.bundle, "contributions", contributions)
-        states = recommender.states
+        monkeypatch.setattr(engine.bundle, "contributions", contributions)
+        states = engine.states
         hidden = feature_set_of(states).names.index("region")
         compared = 0
         for position in range(0, states.n_customers, 40):
-            served = recommender.recommend(states.customer_id(position), 3)
+            served = engine.recommend(states.customer_id(position), 3)
             if not explained or not served.suggestions:
                 continue
             block, found = explained.pop()
