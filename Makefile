@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 export OPENBLAS_NUM_THREADS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install demo test test-fast proof coverage lint types versions docs bench lock clean
+.PHONY: help install demo test test-fast proof coverage lint types versions docs notebooks bench lock clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -55,6 +55,10 @@ versions: $(INSTALLED)  ## The fast tests on every other supported version of Py
 
 docs: $(INSTALLED)  ## Write the parts of docs/ that the code knows: settings, columns, commands, routes, ...
 	$(BIN)/python -m tests.documentation.pages
+
+notebooks: $(INSTALLED)  ## Run the notebooks and save them with their outputs
+	@folder=$$(mktemp -d); trap "rm -rf $$folder" EXIT; cd $$folder; \
+	$(CURDIR)/$(BIN)/python $(CURDIR)/tests/notebooks/execute.py $(CURDIR)/notebooks/*.ipynb && mv *.ipynb $(CURDIR)/notebooks
 
 bench: SHELL := /bin/bash
 bench: $(INSTALLED)  ## The figures of tests/benchmarks beside their baselines; most of an hour, or ONLY=name for one
