@@ -5,12 +5,12 @@ A new family is a file here and a line in `FAMILIES`.
 
 from .activity import ActivityFeatures
 from .adoption import AdoptionFeatures
+from .attributes import ProfileFeatures
 from .balances import BalanceFeatures
 from .contacts import ContactFeatures
 from .family import Beside, FeatureFamily
 from .feature import Feature, Measure, Subject, Title, TopicKey
 from .holdings import HoldingsFeatures
-from .profile import ProfileFeatures
 
 FAMILIES: tuple[type[FeatureFamily], ...] = (
     HoldingsFeatures,

@@ -17,7 +17,7 @@ from ..answering.engine import DecisionEngine
 from ..answering.overview.dealings import consents_of
 from ..answering.overview.known import Known
 from ..decisions import FreshEvent, FreshEvents
-from ..decisions.policy.errors import meant
+from ..decisions.policy.refused_values import meant
 from ..deployment import heard
 from ..records import Entry, StoredEntry
 from ..records.entries import now

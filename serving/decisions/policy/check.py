@@ -11,9 +11,9 @@ from features.contracts import BIRTH_DATE, CHANNEL, CUSTOMERS, TIER
 from features.states.profile import MISSING_DAY
 
 from .combined import impossible_ages, impossible_holdings
-from .errors import meant
 from .loading import LoadedPolicy
 from .problems import BadPolicy, Problem, in_order, listed
+from .refused_values import meant
 from .schema import SCOPED_SECTIONS
 from .sections import TRIGGERS, Scope
 

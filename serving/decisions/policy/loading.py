@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from features.files import AnyPath
 
-from .errors import Found, errors_in
 from .marked_yaml import Document, Key, read_document
 from .problems import BadPolicy, Problem
+from .refused_values import Found, errors_in
 from .schema import SCOPED_SECTIONS, Policy
 from .suitability_pack import SuitabilityPack
 
