@@ -1,8 +1,13 @@
 """What tests of several rooms share: a trained workspace, made once a run."""
 
 import pytest
+from hypothesis import settings
 
 from tests.training import banks
+
+# a first call compiles, and how long anything takes is for benchmarks to say
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 _MADE_ONCE = {"session_folder", "tmp_path_factory"}
 """What lasts longer than a test: banks, workspaces and servers are made with it."""
