@@ -27,6 +27,9 @@ $(INSTALLED): pyproject.toml $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+requirements/%.lock:
+	@echo "nextproduct runs on Python 3.11, 3.12 and 3.13, and $(PYTHON) is $*: name another, make PYTHON=path"; exit 1
+
 demo: $(INSTALLED)  ## A synthetic bank from tables to a served suggestion; DATA=folder for your own tables
 	$(BIN)/nextproduct demo $(WORKSPACE) --port $(PORT) $(if $(DATA),--data $(DATA))
 

@@ -18,7 +18,7 @@ from features.errors import NotFound
 from training import Bundle
 
 from ..decisions import CompiledPolicy, Context, Decisions, FreshEvents, Policy, Score, decide
-from ..decisions.layers.attributes import unseen
+from ..decisions.layers.hidden_features import unseen
 from ..decisions.policy.loading import LoadedPolicy
 from ..decisions.reasons.spoken import reasons_for_block
 from ..decisions.why_not import WhyNot, why_not

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features import block_of, current_states, feature_set_of
-from serving.decisions.layers.attributes import unseen
+from serving.decisions.layers.hidden_features import unseen
 from tests.command import in_process
 from tests.features.families import toy_family
 from tests.serving.decisions.reasons.reasons_fixtures import (

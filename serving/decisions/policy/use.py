@@ -38,10 +38,14 @@ def use_policy(path: Path, workspace: Path, today: date) -> tuple[LoadedPolicy, 
             if load_policy(aside).digest != loaded.digest:
                 raise BadConfiguration(f"{path} means something else from within {workspace}: nothing was changed")
     except BaseException:
-        if pack is not None:
+        if pack is not None and not _is(workspace / POLICY_FILE, loaded.document.data):
             pack.unlink(missing_ok=True)
         raise
     return load_policy(workspace / POLICY_FILE), warnings
+
+
+def _is(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def _bring_pack(loaded: LoadedPolicy, workspace: Path) -> Path | None:
@@ -60,7 +64,7 @@ def _bring_pack(loaded: LoadedPolicy, workspace: Path) -> Path | None:
     target = workspace / source.name
     if source.name == POLICY_FILE:
         raise BadConfiguration(f"{loaded.path}: suitability.pack: {named} has the policy's own name: rename the pack")
-    if target.is_file() and target.read_bytes() == loaded.pack.data:
+    if _is(target, loaded.pack.data):
         return None
     if target.exists():
         raise BadConfiguration(

@@ -10,7 +10,7 @@ from features import block_of, feature_set_of
 from features.states.segments import SEGMENT_SOURCES
 from serving.answering.engine import DecisionEngine
 from serving.decisions import Policy
-from serving.decisions.layers.attributes import unseen
+from serving.decisions.layers.hidden_features import unseen
 from serving.decisions.policy.schema import NEEDED_ATTRIBUTES
 from tests.features.families.other_attributes import attributes_of, with_others_values
 from tests.serving.later import CLOCK

@@ -168,6 +168,18 @@ class TestUseWithAPack:
         assert "rename the pack" in refused("use", path, workspace)
         assert content(workspace) == {}
 
+    def test_a_policy_that_is_in_place_keeps_its_pack_whatever_happens_then(self, drafts, workspace, monkeypatch):
+        shutil.copy(PACKS / "china.yaml", drafts / "ours.yaml")
+        path = write_policy(drafts, "pack: china", "pack: ours.yaml")
+
+        def fail_at_the_end(folder):
+            if folder == workspace and (workspace / "policy.yaml").exists():
+                raise OSError("the disk is gone")
+
+        monkeypatch.setattr("features.files.sync", fail_at_the_end)
+        assert isinstance(run("use", path, workspace).exception, OSError)
+        assert load_policy(workspace / "policy.yaml").name == load_policy(path).name
+
     def test_a_policy_that_cannot_be_written_leaves_no_pack(self, drafts, workspace, monkeypatch):
         shutil.copy(PACKS / "china.yaml", drafts / "ours.yaml")
         (workspace / "policy.yaml").mkdir()  # cannot be replaced by a file

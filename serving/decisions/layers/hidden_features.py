@@ -1,4 +1,4 @@
-"""Attributes that a policy keeps from the models."""
+"""Features that a policy keeps from the models, as they are made of attributes that may not be used."""
 
 from __future__ import annotations
 
