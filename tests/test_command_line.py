@@ -289,6 +289,7 @@ class TestErrors:
             (("train", tmp_path), ["no customer states", "nextproduct build"]),
             (("train", trained, "--config", tmp_path / "bad.toml"), ["bad.toml", "training.horizn"]),
             (("train", trained, "--config", nowhere), ["no configuration file", str(nowhere)]),
+            (("check", tmp_path, "--json", nowhere / "checks.json"), [f"no folder {nowhere}", "checks.json"]),
             (("evaluate", trained, "--json", nowhere / "report.json"), [f"no folder {nowhere}", "report.json"]),
             (("evaluate", tmp_path), ["no customer states"]),
             (("retrain", tmp_path), ["no customer states", "nextproduct build"]),

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from ..calendar import HISTORY_BITS, Calendar, Frequency
 from ..checks import CheckReport, inbox_checks, run_checks
 from ..errors import BadInput, NotReady
-from ..files import AnyPath, put_in_place, replace_file
+from ..files import AnyPath, put_in_place, replace_file, write_text
 from ..sources import BankTables
 from ..sources.inbox import INBOX, take_in
 from ..sql import queries
@@ -109,7 +109,7 @@ def build_states(
         report = run_checks(tables, calendar, _today(last_day), progress)
         told = () if report.failed else take_in(tables, inbox, last_day)
         report = report.with_results(inbox_checks(told))
-        (workspace / "checks.json").write_text(report.to_json(), encoding="utf-8")
+        write_text(workspace / "checks.json", report.to_json())
         if report.failed:
             raise BadInput(
                 f"{tables_path}: the tables break the input contract; nothing was built. "

@@ -92,11 +92,14 @@ def check(
     from features.build import BuildConfig
     from features.calendar import Calendar
     from features.checks import checks_table, run_checks
+    from features.files import check_path, write_text
     from features.progress import progress_bar, report_console
     from features.sources import BankTables
 
     from ..config_file import config_path, read_section
 
+    if json_file is not None:
+        check_path(json_file)
     settings = read_section(config_path(config, None), "build", BuildConfig)
     with (
         BankTables.open(tables, mapping, memory_limit=settings.memory_limit, threads=settings.threads) as opened,
@@ -105,7 +108,7 @@ def check(
         report = run_checks(opened, Calendar(settings.period), (as_of or datetime.now()).date(), progress)
     report_console().print(checks_table(report))
     if json_file is not None:
-        json_file.write_text(report.to_json(), encoding="utf-8")
+        write_text(json_file, report.to_json())
     if report.failed:
         raise typer.Exit(1)
 

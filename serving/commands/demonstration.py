@@ -14,6 +14,7 @@ from features import feature_set_of
 from features.build import BuildConfig, BuildOutcome, build_states
 from features.clock import Clock
 from features.contracts import RM_ID
+from features.files import write_text
 from features.progress import progress_bar, report_console
 from features.sources.synthetic import SyntheticBank, generate
 from training import EvaluationConfig, TrainingConfig, evaluate, train
@@ -125,10 +126,10 @@ def allow_one_person(workspace: Path) -> bool:
     if path.exists():
         return False
     (name,) = _ONE_PERSON
-    path.write_text(
+    write_text(
+        path,
         "# Written by `nextproduct demo`, where nobody is there to approve what somebody else asks for.\n"
         f"[serving.access]\n{name} = true\n",
-        encoding="utf-8",
     )
     return True
 

@@ -151,9 +151,16 @@ def test_a_crash_around_the_switch_leaves_one_build_or_the_other_in_use(
             raise Crash
         fsync(descriptor)
 
+    replace = Path.replace
+
+    def crashing_replace(path: Path, target: Path) -> None:
+        replace(path, target)
+        if target.name == following:
+            raise Crash
+
     with monkeypatch.context() as patch:
         if crash == "before the switch":
-            crash_after(patch, Path, "replace")
+            patch.setattr(Path, "replace", crashing_replace)
         elif crash == "within the switch":
             patch.setattr(os, "fsync", crashing_fsync)
             patch.setattr(Path, "unlink", lambda *_, **__: None)  # who is dead clears nothing up
